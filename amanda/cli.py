@@ -1,0 +1,389 @@
+"""The command line. Each subcommand calls one function, which is what tests call too.
+
+Exit codes: 0 done; 1 failed; 2 wrong usage or input; 3 done, but more clips failed than allowed.
+"""
+
+import errno
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from amanda import __version__
+from amanda.store.errors import AmandaError, InputError
+
+app = typer.Typer(
+    name="amanda",
+    help="Adapt a multimodal emotion model from one corpus to another, from raw recordings to "
+    "an evaluated model.",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"amanda {__version__}")
+        raise typer.Exit()
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print it.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say more, and show tracebacks of errors.")
+    ] = False,
+) -> None:
+    logging.basicConfig(
+        level=logging.INFO if verbose else logging.WARNING, format="%(levelname)s %(message)s"
+    )
+    if verbose:
+        os.environ["AMANDA_TRACEBACK"] = "1"
+
+
+Corpus = Annotated[str, typer.Option(help="Name of the corpus, for example ie.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+
+
+@app.command()
+def standin(
+    corpus: Corpus,
+    out: Annotated[Path, typer.Option(help="Folder to write the corpus to.")],
+    utterances: Annotated[int, typer.Option(help="How many utterances.")] = 360,
+    seed: Annotated[int, typer.Option(help="Another seed gives another corpus.")] = 0,
+    prior: Annotated[
+        str, typer.Option(help="Class weights, as neutral=3,happy=3,sad=2,angry=2.")
+    ] = "neutral=3,happy=3,sad=2,angry=2",
+    gap: Annotated[
+        str,
+        typer.Option(
+            help="Strength of the corpus's own traits by modality, as visual=1,acoustic=0,lexical=1. "
+            "0 takes the trait away, 1 is the corpus as documented."
+        ),
+    ] = "visual=1,acoustic=1,lexical=1",
+) -> None:
+    """Write a generated corpus in the real corpus's layout, for trying the pipeline.
+
+    Example: `amanda standin --corpus ie --out data/ie`
+    """
+    from corpora.standin import write_standin
+
+    write_standin(
+        corpus,
+        out,
+        n_utterances=utterances,
+        seed=seed,
+        prior=_weights(prior, "--prior"),
+        gap=_weights(gap, "--gap"),
+    )
+
+
+@app.command()
+def manifest(
+    out: Annotated[Path, typer.Option(help="Manifest CSV to write.")],
+    corpus: Annotated[
+        str, typer.Option(help="Reader: ie, msp, or csv for a CSV of your own (--root FILE.csv).")
+    ],
+    root: Annotated[Path, typer.Option(help="Folder of the corpus as its owners distribute it.")],
+    split: Annotated[str, typer.Option(help="paper, speaker, official or column.")] = "paper",
+    split_seed: Annotated[int, typer.Option(help="Seed of the split and of --cap.")] = 0,
+    cap: Annotated[
+        str, typer.Option(help="At most so many of a class, as neutral=1400,happy=1400.")
+    ] = "",
+    label_map: Annotated[
+        Path | None, typer.Option(help="YAML of the corpus's label: class, instead of the default.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Read a raw corpus and write its manifest, with dropped rows and their reasons beside it.
+
+    Example: `amanda manifest --corpus ie --root data/ie --split speaker --out manifests/ie.csv`
+    """
+    from corpora.manifest import build_manifest
+
+    summary = build_manifest(
+        corpus,
+        root,
+        out,
+        split=split,
+        split_seed=split_seed,
+        cap={name: int(n) for name, n in _weights(cap, "--cap").items()},
+        label_map=label_map,
+    )
+    typer.echo(summary.to_json() if json else summary.to_text())
+
+
+@app.command()
+def check(
+    files: Annotated[
+        list[Path], typer.Argument(help="Manifests (.csv), feature files (.h5) or results (.json).")
+    ],
+    json: Json = False,
+) -> None:
+    """Say everything that is wrong with a file; two feature files are also checked as a pair.
+
+    Example: `amanda check features/ie.h5 features/msp.h5`
+    """
+    from amanda.store.check import check_files
+
+    problems = check_files(files)
+    if json:
+        import json as json_module
+
+        typer.echo(json_module.dumps({"problems": problems}))
+    else:
+        for problem in problems:
+            typer.echo(problem)
+        if not problems:
+            typer.echo(f"{', '.join(map(str, files))}: sound")
+    if problems:
+        raise typer.Exit(2)
+
+
+weights_app = typer.Typer(help="The models' weights: fetch, list, verify.", no_args_is_help=True)
+app.add_typer(weights_app, name="weights")
+
+
+@weights_app.command("fetch")
+def weights_fetch(
+    profile: Annotated[str, typer.Option(help="Profile whose weights to fetch.")] = "embedded",
+    config: Annotated[Path | None, typer.Option(help="Config that defines the profile.")] = None,
+) -> None:
+    """Put every weight of a profile into the cache, hash-checked, so that extraction runs offline.
+
+    Example: `amanda weights fetch --profile embedded`
+    """
+    from extractors.profiles import load_profile
+    from extractors.weights import fetch_profile
+
+    for line in fetch_profile(load_profile(profile, config)):
+        typer.echo(line)
+
+
+@weights_app.command("list")
+def weights_list(json: Json = False) -> None:
+    """List the known weights: source, licence, hash, and whether they are in the cache.
+
+    Example: `amanda weights list`
+    """
+    from extractors.weights import describe_weights
+
+    typer.echo(describe_weights(json=json))
+
+
+@app.command()
+def extract(
+    manifest: Annotated[Path, typer.Option(help="Manifest CSV.")],
+    out: Annotated[Path, typer.Option(help="Feature file (HDF5) to write.")],
+    profile: Annotated[str, typer.Option(help="Profile: embedded, paper or one of --config.")] = (
+        "embedded"
+    ),
+    config: Annotated[Path | None, typer.Option(help="Config that defines profiles.")] = None,
+    corpus: Annotated[str, typer.Option(help="Corpus name stored; default: the CSV's name.")] = "",
+    shard: Annotated[
+        str, typer.Option(help="Extract only shard I of N, as 0/8: whole source videos each.")
+    ] = "",
+    shards: Annotated[int, typer.Option(help="Shards of a run without --shard.")] = 8,
+    modalities: Annotated[
+        str, typer.Option(help="Only these, as acoustic,lexical; default: all of the profile.")
+    ] = "",
+    device: Device = "auto",
+    downmix: Annotated[bool, typer.Option(help="Average the channels of stereo audio.")] = False,
+    max_failed: Annotated[
+        float, typer.Option(help="Exit with 3 when a larger share of clips failed.")
+    ] = 0.2,
+    estimate: Annotated[bool, typer.Option(help="Print bytes and time, extract nothing.")] = False,
+) -> None:
+    """Turn a manifest into a feature file. Finished shards are kept when it is run again.
+
+    Example: `amanda extract --manifest manifests/ie.csv --profile embedded --out features/ie.h5`
+    """
+    from extractors.extract import run_extraction
+
+    summary = run_extraction(
+        manifest,
+        out,
+        profile=profile,
+        config=config,
+        corpus=corpus or manifest.stem,
+        shard=_shard(shard),
+        n_shards=shards,
+        modalities=[m for m in modalities.split(",") if m],
+        device=device,
+        downmix=downmix,
+        max_failed=max_failed,
+        estimate=estimate,
+    )
+    typer.echo(summary)
+
+
+@app.command()
+def merge(
+    shards: Annotated[list[Path], typer.Argument(help="Shards of one manifest, in order.")],
+    out: Annotated[Path, typer.Option(help="Feature file (HDF5) to write.")],
+) -> None:
+    """Join the shards of a corpus into its feature file.
+
+    Example: `amanda merge features/shards/ie/*.h5 --out features/ie.h5`
+    """
+    from amanda.store.features import merge_features
+
+    typer.echo(f"{out}: {merge_features(shards, out)} utterances of {len(shards)} shards")
+
+
+@app.command()
+def train(
+    source: Annotated[Path, typer.Option(help="Feature file of the labelled corpus.")],
+    target: Annotated[Path, typer.Option(help="Feature file of the corpus to adapt to.")],
+    out: Annotated[Path, typer.Option(help="Result file (JSON) to write.")],
+    method: Annotated[
+        str | None, typer.Option(help="direct_transfer, supervised, amanda (default), ...")
+    ] = None,
+    surrogate: Annotated[
+        str | None,
+        typer.Option(help="Amanda's surrogate: norm:P (P ≥ 1 or inf; default norm:2) or logexp:T."),
+    ] = None,
+    seeds: Annotated[
+        int | None, typer.Option(help="How many runs, seeds 0 to N-1; default 3.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Epochs; default 100.")] = None,
+    standardise: Annotated[
+        str | None, typer.Option(help="none (default), source or domain.")
+    ] = None,
+    variant: Annotated[str | None, typer.Option(help="paper (default) or release.")] = None,
+    modalities: Annotated[
+        str | None, typer.Option(help="shared (default), or a list as acoustic,lexical.")
+    ] = None,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any other setting, as batch_size=64; repeat it."),
+    ] = None,
+    config: Annotated[Path | None, typer.Option(help="YAML of settings; flags win.")] = None,
+    device: Device = "auto",
+    workers: Annotated[int, typer.Option(help="Seeds trained at once; 0: one a core.")] = 0,
+    save_model: Annotated[
+        Path | None, typer.Option(help="Folder to save the models to, one a seed.")
+    ] = None,
+    allow_mismatch: Annotated[
+        bool, typer.Option(help="Pair files of different models, for those who know.")
+    ] = False,
+) -> None:
+    """Train one method on one pair and evaluate it on the target's test split.
+
+    Example: `amanda train --source features/ie.h5 --target features/msp.h5 --method amanda
+    --surrogate norm:2 --seeds 3 --out results/runs/ie2msp/a_n2.json`
+    """
+    from amanda.settings import resolve_settings
+    from amanda.training import train_method
+
+    settings = resolve_settings(
+        config,
+        setting or [],
+        method=method,
+        surrogate=surrogate,
+        seeds=seeds,
+        epochs=epochs,
+        standardise=standardise,
+        variant=variant,
+        modalities=modalities,
+    )
+    result = train_method(
+        source,
+        target,
+        settings,
+        out=out,
+        device=device,
+        workers=workers,
+        save_model=save_model,
+        allow_mismatch=allow_mismatch,
+    )
+    typer.echo(result.to_text())
+
+
+@app.command("merge-results")
+def merge_results_command(
+    files: Annotated[list[Path], typer.Argument(help="Result files of one pair.")],
+    out: Annotated[Path, typer.Option(help="Result file (JSON) to write.")],
+) -> None:
+    """Join the methods of one pair into its result file, predictions beside it.
+
+    Example: `amanda merge-results results/runs/ie2msp/*.json --out results/ie2msp.json`
+    """
+    from amanda.results import merge_results
+
+    typer.echo(merge_results(files, out).to_text())
+
+
+@app.command()
+def report(
+    results: Annotated[list[Path], typer.Argument(help="Result files.")],
+    out: Annotated[Path, typer.Option(help="Page (HTML) to write.")],
+    features: Annotated[
+        list[Path] | None, typer.Option(help="Feature files, for corpus statistics; repeat it.")
+    ] = None,
+) -> None:
+    """Write one self-contained page on the results.
+
+    Example: `amanda report results/ie2msp.json --features features/ie.h5 --out results/report.html`
+    """
+    from amanda.report import write_report
+
+    write_report(results, out, features=features or [])
+    typer.echo(f"{out}: written")
+
+
+def _weights(text: str, option: str) -> dict[str, float]:
+    """{'neutral': 3.0, …} of 'neutral=3,…'."""
+    weights: dict[str, float] = {}
+    for part in filter(None, text.split(",")):
+        name, _, value = part.partition("=")
+        try:
+            weights[name.strip()] = float(value)
+        except ValueError:
+            raise InputError(f"{option} '{part}': write name=number, as neutral=3") from None
+    return weights
+
+
+def _shard(text: str) -> tuple[int, int] | None:
+    if not text:
+        return None
+    index, _, count = text.partition("/")
+    if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
+        raise InputError(f"--shard '{text}': write I/N with I from 0 to N-1, as 0/8")
+    return int(index), int(count)
+
+
+def main() -> None:
+    """Entry point of the console script: errors become one sentence and an exit code."""
+    try:
+        app()
+    except AmandaError as error:
+        _fail(str(error), error.exit_code, error)
+    except KeyboardInterrupt:
+        _fail("interrupted; finished work is kept, run the same command to go on", 130, None)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            where = f" while writing {error.filename}" if error.filename else ""
+            _fail(f"the disk is full{where}; free some space and run the same command", 1, error)
+        raise
+
+
+def _fail(sentence: str, code: int, error: BaseException | None) -> None:
+    if error is not None and os.environ.get("AMANDA_TRACEBACK"):
+        import traceback
+
+        traceback.print_exception(error)
+    print(f"Error: {sentence}", file=sys.stderr)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

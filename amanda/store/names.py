@@ -1,0 +1,49 @@
+"""The names that every room uses: classes, modalities, splits, statuses, corpora and pairs."""
+
+import re
+
+from amanda.store.errors import InputError
+
+CLASSES = ("neutral", "happy", "sad", "angry")
+MODALITIES = ("acoustic", "visual", "lexical")
+JOINT = "joint"
+SPLITS = ("train", "val", "test")
+
+# Whether an utterance's features of one modality can be used, and if not, why.
+USABLE_STATUSES = ("ok", "truncated")
+STATUSES = (
+    *USABLE_STATUSES,
+    "no_face",
+    "unreadable",
+    "no_audio",
+    "no_video",
+    "empty_text",
+    "too_short",
+    "failed",
+)
+
+STANDIN, RECORDED = "stand-in", "recorded"
+ORIGINS = (RECORDED, STANDIN)
+
+_CORPUS = re.compile(r"[a-z](?:[a-z0-9_]*[a-z0-9_])?")
+
+
+def check_corpus_name(name: str) -> str:
+    """Return `name` if it can name a corpus, else raise `InputError`.
+
+    A pair is written `ie2msp`, so a name holds no 2 between two letters.
+    """
+    if not _CORPUS.fullmatch(name) or re.search(r"[a-z]2[a-z]", name):
+        raise InputError(
+            f"corpus name '{name}': use lower-case letters, digits and underscores, "
+            "start with a letter, and put no 2 between two letters (a pair is written 'ie2msp')"
+        )
+    return name
+
+
+def split_pair(pair: str) -> tuple[str, str]:
+    """('ie', 'msp') for 'ie2msp'. Raises `InputError` when `pair` is not two corpus names."""
+    match = re.fullmatch(r"([a-z][a-z0-9_]*?)2([a-z][a-z0-9_]*)", pair)
+    if not match:
+        raise InputError(f"pair '{pair}': write source2target, for example 'ie2msp'")
+    return check_corpus_name(match[1]), check_corpus_name(match[2])

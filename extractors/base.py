@@ -1,0 +1,67 @@
+"""What an extractor is: a value that turns clips of one modality into feature sequences.
+
+An extractor knows what it makes (`attrs` become the attributes of the modality's group in the
+feature file) and is called with a list of clips of any length; its answers do not depend on how
+clips are put together in calls.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+
+
+@dataclass(frozen=True, kw_only=True)
+class SequenceFeatures:
+    """Features of one clip, before storage.
+
+    Attributes:
+        values: (T, layers, width) float32.
+        time_s: (T,) seconds from the clip's start; token position for text.
+        valid: (T,) false where there is no evidence (no face in the frame).
+        status: one of `amanda.store.names.STATUSES`.
+        detail: why it is not ok, "" when it is.
+        extra: more per-frame arrays to store, first axis T (boxes, scores, special-token mask).
+        row: more per-clip scalars or arrays to store (the chosen track's score).
+    """
+
+    values: Float[np.ndarray, "time layers width"]
+    time_s: Float[np.ndarray, "time"]
+    valid: Bool[np.ndarray, "time"]
+    status: str = "ok"
+    detail: str = ""
+    extra: Mapping[str, np.ndarray] = field(default_factory=dict)
+    row: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VideoClip:
+    """The sampled frames of one utterance.
+
+    Attributes:
+        frames: (n, height, width, 3) RGB.
+        time_s: (n,) presentation time of each frame, from the clip's start.
+        region: x0, y0, x1, y1 as fractions of the frame where the person is, None for anywhere.
+    """
+
+    frames: UInt8[np.ndarray, "n height width 3"]
+    time_s: Float[np.ndarray, "n"]
+    region: tuple[float, float, float, float] | None = None
+
+
+class Extractor(Protocol):
+    """`clips` are texts (str), 16 kHz mono float32 waveforms, or `VideoClip`s, by modality.
+
+    Attributes:
+        n_layers, width: shape of each frame's features.
+        attrs: extractor, model, revision, sha256, layers, rate_hz, dtype, preprocessing.
+    """
+
+    modality: str
+    n_layers: int
+    width: int
+    attrs: Mapping[str, Any]
+
+    def __call__(self, clips: Sequence[Any]) -> list[SequenceFeatures]: ...
