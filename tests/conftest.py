@@ -1,0 +1,20 @@
+"""Shared fixtures; shapes in signatures of `amanda` are checked while the tests run."""
+
+import os
+from pathlib import Path
+
+import pytest
+from jaxtyping import install_import_hook
+
+install_import_hook(["amanda", "extractors", "corpora"], "beartype.beartype")
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of a few real recordings, named by AMANDA_REAL_DATA."""
+    folder = os.environ.get("AMANDA_REAL_DATA", "")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("AMANDA_REAL_DATA names no folder of real recordings")
+    return Path(folder).resolve()
