@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, Float32, Int
+from jaxtyping import Float32, Int
 
 from amanda.store.atomic import atomic_path
 
@@ -75,13 +75,17 @@ class TestRows:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """One training with one seed. `selections` holds "last", each validator's and "oracle".
+    """One training with one seed.
 
-    "oracle" is absent where no test row has a label. `wall_s` is the training's wall time.
+    Attributes:
+        test: the rows that every selection's probabilities belong to.
+        selections: "last", each validator's, and "oracle" (absent where no test row has a label).
+        wall_s: the training's wall time.
     """
 
     seed: int
     fold: int
+    test: TestRows
     epochs: Sequence[EpochRecord]
     selections: Mapping[str, Selection]
     wall_s: float
@@ -103,6 +107,9 @@ def write_run(path: Path, run: RunRecord) -> None:
         "seed": run.seed,
         "fold": run.fold,
         "wall_s": run.wall_s,
+        "ids": list(run.test.ids),
+        "speakers": list(run.test.speakers),
+        "label": [int(label) for label in run.test.label],
         "epochs": [asdict(epoch) for epoch in run.epochs],
         "selections": selections,
     }
@@ -122,6 +129,9 @@ def read_run(path: Path) -> RunRecord:
     return RunRecord(
         seed=head["seed"],
         fold=head["fold"],
+        test=TestRows(
+            ids=head["ids"], speakers=head["speakers"], label=np.asarray(head["label"], np.int64)
+        ),
         epochs=[EpochRecord(**epoch) for epoch in head["epochs"]],
         selections={
             name: Selection(**chosen, probabilities=probabilities[name])
