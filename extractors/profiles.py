@@ -1,0 +1,245 @@
+"""Profiles: which models, blocks and settings turn clips into features.
+
+Two come with the package (`builtin_profiles.yaml`): `embedded` and `paper`. A config's `profiles:`
+adds more, or changes these. A profile is data only: each extractor takes its own section.
+"""
+
+import hashlib
+import json
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from amanda.store.errors import InputError, nearest
+
+SPEED_FIELDS = frozenset({"batch_size", "tokens_per_batch", "seconds_per_batch"})
+"""Fields that change how fast features are made, and not the features."""
+
+
+def _ascending(layers: tuple[int, ...]) -> tuple[int, ...]:
+    if list(layers) != sorted(set(layers)) or layers[0] < 0:
+        raise ValueError("list block numbers once each, in ascending order, as [1, 7, 12]")
+    return layers
+
+
+Blocks = Annotated[tuple[int, ...], Field(min_length=1), AfterValidator(_ascending)]
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LexicalSettings(_Settings):
+    """A text encoder and what is kept of it."""
+
+    model: str = Field(description="Name in `amanda weights list`, hub id, or folder.")
+    revision: str | None = Field(None, description="Commit or tag on the hub; default: pinned.")
+    layers: Blocks = Field(description="Transformer blocks, 1 the first; 0 is their input.")
+    last_block: Literal["raw", "normed"] = Field(
+        "normed",
+        description="For models with a final norm: the last block before it, or after it "
+        "(transformers' last hidden state).",
+    )
+    strip_special: bool = Field(False, description="Leave out [CLS], [SEP] and the like.")
+    max_tokens: int | None = Field(None, ge=3, description="Cut longer texts; default: model's.")
+    tokens_per_batch: int = Field(4096, ge=1, description="Padded tokens run at once.")
+    language: str | None = Field(None, description="The model's, where its card does not say.")
+
+
+class AcousticSettings(_Settings):
+    """A speech encoder and what is kept of it."""
+
+    model: str = Field(description="Name in `amanda weights list`, hub id, or folder.")
+    revision: str | None = Field(None, description="Commit or tag on the hub; default: pinned.")
+    layers: Blocks = Field(description="Transformer blocks, 1 the first; 0 is their input.")
+    last_block: Literal["raw", "normed"] = Field(
+        "normed",
+        description="For models with a final norm: the last block before it, or after it "
+        "(transformers' last hidden state).",
+    )
+    full_window: bool = Field(
+        False,
+        description="Whisper only: run each clip inside a silent 30 s window, as it was trained, "
+        "instead of on the clip's own frames (10 to 15 times slower on short clips).",
+    )
+    normalise: bool | None = Field(
+        None, description="Zero mean, unit variance a clip; default: the model's preprocessor."
+    )
+    window_s: float = Field(30.0, gt=0, description="Longer clips run in windows of this length.")
+    overlap_s: float = Field(4.0, ge=0, description="Overlap of windows, joined at its middle.")
+    seconds_per_batch: float = Field(30.0, gt=0, description="Padded speech run at once.")
+    language: str | None = Field(None, description="The model's, where its card does not say.")
+
+
+class VisualSettings(_Settings):
+    """A face detector, a face network, and how many frames a clip gives."""
+
+    n_frames: int = Field(ge=1, description="Frames sampled evenly over a clip.")
+    detector: Literal["retinaface", "s3fd"] = Field(description="Face detector.")
+    detector_weights: str = Field(description="Name in `amanda weights list`, or a file.")
+    model: str = Field(
+        description="mini_xception, apvit, timm:NAME or transformers:HUB-ID, the face network."
+    )
+    weights: str | None = Field(None, description="Name in `amanda weights list`, or a file.")
+    revision: str | None = Field(None, description="Commit or tag on the hub; default: pinned.")
+    crop_px: int = Field(ge=16, description="Width and height of the crop the network takes.")
+    margin: float = Field(0.0, ge=0, description="Added around the box, as a share of its side.")
+    batch_size: int = Field(32, ge=1, description="Frames or crops run at once.")
+
+
+class Profile(_Settings):
+    """One way to make features; a modality without a section is not extracted."""
+
+    name: str
+    lexical: LexicalSettings | None = None
+    acoustic: AcousticSettings | None = None
+    visual: VisualSettings | None = None
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities it extracts, in the order of the feature file."""
+        named = (("acoustic", self.acoustic), ("visual", self.visual), ("lexical", self.lexical))
+        return tuple(name for name, section in named if section is not None)
+
+    @property
+    def sha256(self) -> str:
+        """Hash of every setting that changes features: not the name, nor batch sizes."""
+        content: dict[str, Any] = {}
+        for modality in self.modalities:
+            section = getattr(self, modality).model_dump(mode="json")
+            content[modality] = {k: v for k, v in section.items() if k not in SPEED_FIELDS}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def key(self) -> str:
+        """`<name>-<12 hex of the hash>`."""
+        return f"{self.name}-{self.sha256[:12]}"
+
+    def weights(self) -> list[tuple[str, str | None]]:
+        """(name, revision) of every weight it needs; without those that it leaves unnamed."""
+        wanted: list[tuple[str | None, str | None]] = []
+        if self.lexical:
+            wanted.append((self.lexical.model, self.lexical.revision))
+        if self.acoustic:
+            wanted.append((self.acoustic.model, self.acoustic.revision))
+        if self.visual:
+            wanted.append((self.visual.detector_weights, None))
+            kind, _, hub_id = self.visual.model.partition(":")
+            weights = self.visual.weights or (hub_id if kind == "transformers" else None)
+            wanted.append((weights, self.visual.revision))
+        return [(name, revision) for name, revision in wanted if name is not None]
+
+
+@cache
+def _builtin() -> dict[str, dict[str, Any]]:
+    text = files("extractors").joinpath("builtin_profiles.yaml").read_text(encoding="utf-8")
+    return yaml.safe_load(text)
+
+
+def builtin_profiles() -> list[str]:
+    """Names of the profiles that come with the package."""
+    return list(_builtin())
+
+
+def load_profile(name: str, config: Path | None = None) -> Profile:
+    """The profile called `name`.
+
+    Looked up in the `profiles:` of `config`, then among the built-in ones; a `name` that ends in
+    .yaml or .yml is a file with one profile. In both, `base: NAME` starts from another profile
+    and changes only the settings that are written; a config's entry with a built-in's name does
+    so by itself.
+
+    Raises:
+        InputError: no such profile, a file that is not YAML, or a key or value that is wrong.
+    """
+    entries: dict[str, Any] = {}
+    where = "built-in profiles"
+    if config is not None:
+        entries = _entries(Path(config))
+        where = str(config)
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name)
+        where, name = name, path.stem
+        entries = {**entries, name: _read_yaml(path)}
+    return _validate(name, _merged(name, entries, where, seen=()), where)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        loaded = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: cannot be read as YAML ({reason})") from error
+    if not isinstance(loaded, dict):
+        raise InputError(f"{path}: write key: value lines, not {type(loaded).__name__}")
+    return loaded
+
+
+def _entries(config: Path) -> dict[str, Any]:
+    profiles = _read_yaml(config).get("profiles") or {}
+    if not isinstance(profiles, dict):
+        raise InputError(f"{config}: profiles must be name: settings, not a list")
+    return profiles
+
+
+def _merged(name: str, entries: dict[str, Any], where: str, seen: tuple[str, ...]) -> dict:
+    """The plain values of a profile, its bases applied first."""
+    if name in seen:
+        raise InputError(f"{where}: profile '{name}' is its own base ({' → '.join(seen)})")
+    builtin = _builtin()
+    if name not in entries:
+        if name not in builtin:
+            known = sorted({*entries, *builtin})
+            raise InputError(f"{where}: no profile '{name}'; {nearest(name, known)}")
+        return builtin[name]
+    values = entries[name] or {}
+    if not isinstance(values, dict):
+        raise InputError(f"{where}: profile '{name}' must hold lexical, acoustic or visual")
+    values = dict(values)
+    base = values.pop("base", None)
+    if base is not None:
+        merged = dict(_merged(str(base), entries, where, (*seen, name)))
+    else:
+        merged = dict(builtin.get(name, {}))
+    for key, value in values.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = {**merged[key], **value} if both else value
+    return merged
+
+
+def _validate(name: str, values: dict[str, Any], where: str) -> Profile:
+    if "name" in values:
+        raise InputError(f"{where}: profile '{name}': leave out 'name', the key is the name")
+    try:
+        profile = Profile(name=name, **values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        place = f"{where}: profile '{name}': "
+        if first["type"] == "extra_forbidden":
+            known = _known_keys(first["loc"])
+            raise InputError(f"{place}unknown key '{key}'; {nearest(key, known)}") from error
+        if first["type"] == "missing":
+            raise InputError(f"{place}{key} is missing; add it, or `base: embedded`") from error
+        raise InputError(f"{place}{key} = {first['input']!r}: {first['msg']}") from error
+    if not profile.modalities:
+        raise InputError(f"{where}: profile '{name}' has no section; add lexical, acoustic, visual")
+    return profile
+
+
+def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
+    sections: dict[str, type[_Settings]] = {
+        "lexical": LexicalSettings,
+        "acoustic": AcousticSettings,
+        "visual": VisualSettings,
+    }
+    section = sections.get(str(loc[0]))
+    if len(loc) > 1 and section is not None:
+        return [f"{loc[0]}.{field}" for field in section.model_fields]
+    return [*sections, "base"]
