@@ -1,4 +1,4 @@
-"""The file formats between the rooms: manifest, features, results. `docs/formats.md` has them in prose.
+"""The file formats between the rooms; `docs/formats.md` has them in prose.
 
 This is the one part of `amanda` that `corpora` and `extractors` import.
 """

@@ -17,9 +17,11 @@ def atomic_path(final: Path) -> Iterator[Path]:
     temporary name keeps the suffix, because some writers choose a format by it.
 
     Raises:
-        InputError: the folder cannot be made or written to.
+        InputError: the folder cannot be made or written to, or `final` is a folder.
     """
     final = Path(final)
+    if final.is_dir():
+        raise InputError(f"{final}: is a folder; give the name of a file to write")
     try:
         final.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(
