@@ -1,0 +1,202 @@
+"""The cache of weights on disk, and the check of every file in it before it is used.
+
+A weight is a folder `<cache>/<name>/` that is renamed into place whole. `receipt.json` in it says
+what the files are; with each hash it keeps size and time of the file it was taken from, so that
+gigabytes are not hashed again at every start.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from amanda.store.atomic import write_text
+from amanda.store.errors import InputError, nearest
+from extractors.weights.table import WEIGHTS, HubSource, Weight, hub_weight
+
+RECEIPT = "receipt.json"
+PARAMETER_SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".hdf5", ".h5")
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
+
+
+class DamagedError(InputError):
+    """A weight is in the cache, but one of its files is missing or has another hash."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Located:
+    """A weight that can be used.
+
+    Attributes:
+        path: the file, or the folder.
+        revision: commit of the hub, version of the package, or "local".
+        sha256: of the file with the parameters; where there are several, of their hashes.
+    """
+
+    path: Path
+    revision: str
+    sha256: str
+
+
+def cache_dir() -> Path:
+    """`$AMANDA_CACHE`, else `$XDG_CACHE_HOME/amanda`, else `~/.cache/amanda`."""
+    if own := os.environ.get("AMANDA_CACHE"):
+        return Path(own).expanduser()
+    if xdg := os.environ.get("XDG_CACHE_HOME"):
+        return Path(xdg).expanduser() / "amanda"
+    return Path.home() / ".cache" / "amanda"
+
+
+def folder_of(weight: Weight, cache: Path) -> Path:
+    """The folder of a weight in the cache. A hub's weight has its revision in the name."""
+    name = weight.name.replace("/", "--")
+    if isinstance(weight.source, HubSource):
+        name += f"@{(weight.source.revision or 'newest').replace('/', '--')}"
+    return cache / name
+
+
+def sha256_of(path: Path) -> str:
+    """Hash of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def locate(name: str, revision: str | None = None) -> Path:
+    """The path of a weight, verified. See `find`."""
+    return find(name, revision).path
+
+
+def find(name: str, revision: str | None = None) -> Located:
+    """A weight by its name in the table, by path, or by hub id, verified.
+
+    Raises:
+        InputError: it is not in the cache (the message gives the command that fetches it), or a
+            file has another hash, or no weight can be called so.
+    """
+    if name not in WEIGHTS and Path(name).expanduser().exists():
+        return _local(Path(name).expanduser())
+    weight = entry(name, revision)
+    folder = folder_of(weight, cache_dir())
+    if not folder.is_dir():
+        raise InputError(
+            f"weight '{name}' is not in the cache {cache_dir()}; run `{fetch_command(name)}`"
+        )
+    return verify(weight, folder)
+
+
+def entry(name: str, revision: str | None = None) -> Weight:
+    """The table's entry for `name`, or one made for a hub id.
+
+    Raises:
+        InputError: `name` is neither.
+    """
+    if name in WEIGHTS and revision is None:
+        return WEIGHTS[name]
+    if name in WEIGHTS or _HUB_ID.fullmatch(name):
+        return hub_weight(name, revision)
+    if "/" in name or Path(name).suffix in PARAMETER_SUFFIXES:
+        raise InputError(f"weight '{name}': no such file or folder")
+    raise InputError(f"no weight is called '{name}'; {nearest(name, list(WEIGHTS))}")
+
+
+def fetch_command(name: str) -> str:
+    """The command that puts a weight into the cache."""
+    from extractors.profiles import builtin_profiles, load_profile
+
+    for profile in builtin_profiles():
+        if name in [wanted for wanted, _ in load_profile(profile).weights()]:
+            return f"amanda weights fetch --profile {profile}"
+    return "amanda weights fetch --profile NAME --config FILE"
+
+
+def verify(weight: Weight, folder: Path) -> Located:
+    """Check every file of a cached weight and say where and what it is.
+
+    Raises:
+        DamagedError: a file is missing or its hash is not the expected one.
+    """
+    receipt = _read_receipt(folder)
+    stamps: dict[str, Any] = dict(receipt.get("files", {}))
+    expected = {**{rel: stamp["sha256"] for rel, stamp in stamps.items()}, **weight.files}
+    mend = f"run `{fetch_command(weight.name)}`, which replaces it"
+    if not expected:
+        raise DamagedError(f"{folder}: no {RECEIPT}, so its files cannot be checked; {mend}")
+    changed = False
+    for relative, sha256 in expected.items():
+        path = folder / relative
+        if not path.is_file():
+            raise DamagedError(f"{path}: missing from weight '{weight.name}'; {mend}")
+        if _is_stamped(path, stamps.get(relative), sha256):
+            continue
+        found = sha256_of(path)
+        if found != sha256:
+            raise DamagedError(
+                f"{path}: expected sha256 {sha256}, found {found}; the file is damaged or is "
+                f"another, so {mend}"
+            )
+        stamps[relative] = _stamp(path, found)
+        changed = True
+    if changed:
+        # A cache shared by a cluster may be read-only: the check is then repeated at each start.
+        with suppress(InputError, OSError):
+            write_receipt(folder, {**receipt, "files": stamps})
+    source = weight.source
+    revision = str(receipt.get("revision") or source.revision or "")
+    path = folder if weight.is_folder else folder / weight.main
+    return Located(path=path, revision=revision, sha256=_parameters_sha256(weight.main, expected))
+
+
+def make_receipt(folder: Path, revision: str) -> dict[str, Any]:
+    """What is in a folder just filled: revision, and hash, size and time of every file."""
+    paths = sorted(p for p in folder.rglob("*") if p.is_file() and p.name != RECEIPT)
+    files = {str(p.relative_to(folder)): _stamp(p, sha256_of(p)) for p in paths}
+    return {"revision": revision, "files": files}
+
+
+def write_receipt(folder: Path, receipt: Mapping[str, Any]) -> None:
+    write_text(folder / RECEIPT, json.dumps(receipt, indent=1) + "\n")
+
+
+def _read_receipt(folder: Path) -> dict[str, Any]:
+    try:
+        receipt = json.loads((folder / RECEIPT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return receipt if isinstance(receipt, dict) else {}
+
+
+def _stamp(path: Path, sha256: str) -> dict[str, Any]:
+    status = path.stat()
+    return {"sha256": sha256, "bytes": status.st_size, "mtime_ns": status.st_mtime_ns}
+
+
+def _is_stamped(path: Path, stamp: Mapping[str, Any] | None, sha256: str) -> bool:
+    return stamp is not None and dict(stamp) == _stamp(path, sha256)
+
+
+def _parameters_sha256(main: str, files: Mapping[str, str]) -> str:
+    if main:
+        return files[main]
+    hashes = [files[name] for name in sorted(files) if name.endswith(PARAMETER_SUFFIXES)]
+    if len(hashes) == 1:
+        return hashes[0]
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()
+
+
+def _local(path: Path) -> Located:
+    """A file or folder of the user's own: nothing to compare with, but its hash is recorded."""
+    if path.is_file():
+        return Located(path=path, revision="local", sha256=sha256_of(path))
+    files = {
+        p.name: sha256_of(p)
+        for p in sorted(path.iterdir())
+        if p.is_file() and p.suffix in PARAMETER_SUFFIXES
+    }
+    if not files:
+        raise InputError(f"{path}: a folder without weights (no {', '.join(PARAMETER_SUFFIXES)})")
+    return Located(path=path, revision="local", sha256=_parameters_sha256("", files))
