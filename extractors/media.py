@@ -9,11 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 
 from extractors.base import VideoClip
+
+MAX_DEMUX_ERRORS = 100
+"""Damaged places in a file after which the rest counts as lost."""
 
 Clip = VideoClip | np.ndarray | str
 
@@ -72,6 +76,21 @@ def open_media(path: Path) -> Iterator["av.container.InputContainer"]:
         raise MediaError("unreadable", f"cannot be opened: {reason(error)}") from error
     with container:
         yield container
+
+
+def packets(
+    container: "av.container.InputContainer", stream: Any, errors: list[str]
+) -> Iterator["av.Packet"]:
+    """The packets of a stream from where the container stands; what goes wrong joins `errors`.
+
+    Behind damaged bytes a demuxer may find its way again, so it is asked again.
+    """
+    for _ in range(MAX_DEMUX_ERRORS):
+        try:
+            yield from container.demux(stream)
+            return
+        except (av.FFmpegError, OSError) as error:
+            errors.append(reason(error))
 
 
 def reason(error: BaseException) -> str:

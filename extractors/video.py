@@ -24,14 +24,20 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from extractors.base import VideoClip
-from extractors.media import ClipRequest, DecodedClip, MediaError, clock_start_s, open_media, reason
+from extractors.media import (
+    ClipRequest,
+    DecodedClip,
+    MediaError,
+    clock_start_s,
+    open_media,
+    packets,
+    reason,
+)
 
 FRAME_RULE = "the frame on show at the middle of each of n equal intervals, by presentation time"
 
 SEEK_GAP_S = 5.0
 """Decode on rather than seek over a gap up to this: a seek goes back to a key frame anyway."""
-MAX_DEMUX_ERRORS = 100
-"""Damaged places in a file after which the rest counts as lost."""
 MAX_SIDE_PX = 1920
 """Larger frames are scaled down (area average): 64 frames of 4K would take 1.6 GB."""
 
@@ -104,7 +110,7 @@ class _Walk:
         self.zero_s = clock_start_s(container)
         self.time_base = self.stream.time_base or Fraction(1, av.time_base)
         self.times_by_order = container.format.name == "avi"
-        self.first_error = ""
+        self.errors: list[str] = []
         rate = self.stream.average_rate or self.stream.base_rate
         self.frame_s = float(1 / rate) if rate else 0.0
         self.shown: _Shown | None = None
@@ -139,7 +145,7 @@ class _Walk:
         request = clip.request
         missing = self.n_frames - len(clip.frames)
         ended_s = self.shown.end_s if self.shown else 0.0
-        trouble = f" ({self.first_error})" if self.first_error else ""
+        trouble = f" ({self.errors[0]})" if self.errors else ""
         if not clip.frames:
             detail = (
                 f"the clip starts at {request.start_s:.2f} s, "
@@ -203,11 +209,11 @@ class _Walk:
         """Frames in presentation order from where the container stands; bad packets are skipped."""
         last_s = -np.inf
         slots: list[int] = []  # times of packets whose frames have not come out yet
-        for packet in self._packets():
+        for packet in packets(self.container, self.stream, self.errors):
             try:
                 frames = packet.decode()
             except (av.FFmpegError, OSError) as error:
-                self.first_error = self.first_error or reason(error)
+                self.errors.append(reason(error))
                 continue
             if packet.size and packet.dts is not None:
                 heapq.heappush(slots, packet.dts)
@@ -216,15 +222,6 @@ class _Walk:
                 shown = self._time(frame, slot if self.times_by_order else frame.pts, last_s)
                 last_s = shown.start_s
                 yield shown
-
-    def _packets(self) -> Iterator["av.Packet"]:
-        """The stream's packets; behind damaged bytes a demuxer may find its way again."""
-        for _ in range(MAX_DEMUX_ERRORS):
-            try:
-                yield from self.container.demux(self.stream)
-                return
-            except (av.FFmpegError, OSError) as error:
-                self.first_error = self.first_error or reason(error)
 
     def _time(self, frame: "av.VideoFrame", pts: int | None, last_s: float) -> _Shown:
         base = frame.time_base or self.time_base
@@ -243,7 +240,7 @@ class _Walk:
             start = stream.start_time or 0
             return float((start + stream.duration) * self.time_base) - self.zero_s
         last_s = 0.0
-        for packet in self._packets():
+        for packet in packets(self.container, self.stream, self.errors):
             pts = packet.pts if packet.pts is not None else packet.dts
             if pts is not None:
                 length_s = float((packet.duration or 0) * self.time_base) or self.frame_s
