@@ -1,10 +1,11 @@
-"""Where a model runs and with how many threads.
+"""Where a model runs and with how many threads; what the machine has.
 
 torch is imported inside the functions, so that importing this module costs nothing.
 """
 
 import math
 import os
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,17 +65,42 @@ def allocated_gpus() -> str:
     return ""
 
 
-def usable_cpus() -> int:
-    """CPUs that this process may use: affinity, the container's quota and OMP_NUM_THREADS."""
+def machine_cpus() -> int:
+    """CPUs that this process and its children may use: affinity and the container's quota."""
     if hasattr(os, "sched_getaffinity"):
-        counts = [float(len(os.sched_getaffinity(0)))]
+        count = len(os.sched_getaffinity(0))
     else:  # macOS
-        counts = [float(os.cpu_count() or 1)]
-    counts.append(_cgroup_cpus(Path("/sys/fs/cgroup/cpu.max")))
+        count = os.cpu_count() or 1
+    return max(1, math.floor(min(count, _cgroup_cpus(Path("/sys/fs/cgroup/cpu.max")))))
+
+
+def machine_memory_mb() -> int:
+    """Memory of this machine, or of the container it runs in, in MB."""
+    import psutil
+
+    total_bytes = psutil.virtual_memory().total
+    try:
+        limit = Path("/sys/fs/cgroup/memory.max").read_text().strip()
+        total_bytes = min(total_bytes, int(limit))
+    except (OSError, ValueError):  # no control group, or "max"
+        pass
+    return total_bytes // 10**6
+
+
+def machine_gpus() -> int:
+    """NVIDIA GPUs that this process may use, counted without importing torch."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        # As CUDA reads it: everything from the first -1 on is hidden.
+        return len(list(takewhile(lambda d: d.strip() not in ("", "-1"), visible.split(","))))
+    return sum(d.name.removeprefix("nvidia").isdigit() for d in Path("/dev").glob("nvidia*"))
+
+
+def usable_cpus() -> int:
+    """CPUs that this process should compute with: those there are, and OMP_NUM_THREADS."""
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0]
-    if wanted.isdigit() and int(wanted) > 0:
-        counts.append(float(wanted))
-    return max(1, math.floor(min(counts)))
+    limit = int(wanted) if wanted.isdigit() and int(wanted) > 0 else math.inf
+    return int(min(machine_cpus(), limit))
 
 
 def limit_threads() -> int:

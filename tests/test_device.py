@@ -4,11 +4,20 @@ import math
 import subprocess
 import sys
 
+import psutil
 import pytest
 import torch
 
 from amanda import device as module
-from amanda.device import GPU_VARIABLES, allocated_gpus, resolve_device, usable_cpus
+from amanda.device import (
+    GPU_VARIABLES,
+    allocated_gpus,
+    machine_cpus,
+    machine_gpus,
+    machine_memory_mb,
+    resolve_device,
+    usable_cpus,
+)
 from amanda.store.errors import InputError
 
 
@@ -90,3 +99,29 @@ def test_container_quota(tmp_path, text, cpus):
 def test_importing_the_module_does_not_import_torch():
     code = "import sys, amanda.device; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_machine_cpus_do_not_follow_omp_num_threads(monkeypatch):
+    # The workflow's head process plans jobs by the machine, whatever its own thread count is.
+    everything = machine_cpus()
+    monkeypatch.setenv("OMP_NUM_THREADS", str(everything + 1))
+    assert usable_cpus() == everything
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert machine_cpus() == everything
+
+
+@pytest.mark.parametrize(
+    ("visible", "count"), [("0", 1), ("2,3", 2), ("", 0), ("-1", 0), ("1,-1,2", 1)]
+)
+def test_machine_gpus_are_those_visible(monkeypatch, visible, count):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    assert machine_gpus() == count
+
+
+@without_cuda
+def test_machine_without_gpus():
+    assert machine_gpus() == 0
+
+
+def test_machine_memory_is_within_what_the_system_says():
+    assert 0 < machine_memory_mb() <= psutil.virtual_memory().total / 1e6
