@@ -114,7 +114,7 @@ def write_run(path: Path, run: RunRecord) -> None:
         "selections": selections,
     }
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, head=np.asarray(json.dumps(head)), **arrays)
+        np.savez(file, head=np.asarray(json.dumps(head)), **arrays)  # type: ignore[arg-type]
 
 
 def read_run(path: Path) -> RunRecord:

@@ -1,18 +1,29 @@
 """What defines one training: every number that changes a result, nothing that does not.
 
-Defaults are the paper's (section 4, "Implementation details") where it gives them; the comment
-beside a field says when it comes from the released code instead.
+Defaults are the paper's (section 4, "Implementation details") where it gives them; a field's
+description says when its default comes from the released code instead. Reading settings imports no
+torch, so that the workflow can do it at every start.
 """
 
 import hashlib
 import json
+import math
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from amanda.methods import method_names
 from amanda.store.errors import InputError, nearest
+from amanda.surrogates import parse_surrogate
 
 RELEASE_OVERRIDES: dict[str, Any] = {
     # docs/paper.md, decisions 1 to 5 and 9: what the released code does where it differs.
@@ -24,6 +35,8 @@ RELEASE_OVERRIDES: dict[str, Any] = {
     "given_prior": (2 / 9, 3 / 9, 2 / 9, 2 / 9),
     "lr": 2e-4,
     "betas": (0.5, 0.999),
+    "weight_decay": 1e-4,
+    "clip": 0.5,
 }
 
 
@@ -46,11 +59,14 @@ class RunSettings(BaseModel):
 
     seeds: int = Field(3, ge=1, description="Runs with seeds 0 to N-1; the paper averages 3.")
     epochs: int = Field(100, ge=1, description="Passes over the longer domain (release: 20 + 80).")
+    eval_every: int = Field(
+        1, ge=1, description="Epochs between evaluations; the last is always evaluated."
+    )
     constant_share: float = Field(
         0.2,
         ge=0,
         le=1,
-        description="Share of the epochs at full rate, then linear decay (release).",
+        description="Share of the steps at full rate, then linear decay to 0 (release).",
     )
     batch_size: int = Field(128, ge=2, description="Utterances a domain and step.")
     lr: float = Field(5e-4, gt=0, description="Adam's learning rate.")
@@ -75,6 +91,23 @@ class RunSettings(BaseModel):
         "source", description="What target predictions are drawn to (Eq. 8)."
     )
     given_prior: tuple[float, ...] | None = Field(None, description="For label_prior: given.")
+    label_alignment: Literal["method", "on", "off"] = Field(
+        "method", description="Eq. 8's term: as the method has it (amanda: on), or for any method."
+    )
+
+    adversary_weight: float | None = Field(
+        None, ge=0, description="Of the domain loss; None: the method's own (1, MADA 0.3 a class)."
+    )
+    adversary_on: Literal["joint", "each"] = Field(
+        "joint", description="Representations that domain discriminators see."
+    )
+    adversary_hidden: tuple[int, ...] = Field(
+        (1024, 1024), description="Hidden widths of a domain discriminator."
+    )
+    adversary_dropout: float = Field(0.5, ge=0, lt=1, description="In a domain discriminator.")
+    adversary_lr_factor: float = Field(
+        10.0, gt=0, description="A domain discriminator's learning rate over lr."
+    )
 
     dim: int = Field(128, ge=1, description="Width d of each representation Z_m.")
     dropout: float = Field(0.5, ge=0, lt=1, description="In the encoders (release).")
@@ -89,10 +122,45 @@ class RunSettings(BaseModel):
             return {**RELEASE_OVERRIDES, **values}
         return values
 
+    @field_validator("method")
+    @classmethod
+    def _known_method(cls, method: str) -> str:
+        if method not in method_names():
+            raise ValueError(f"no such method; {nearest(method, method_names())}")
+        return method
+
+    @field_validator("surrogate")
+    @classmethod
+    def _one_spelling(cls, surrogate: str) -> str:
+        # norm:2 and norm:2.0 are one run, so they need one run_id.
+        return str(parse_surrogate(surrogate))
+
+    @field_validator("modalities")
+    @classmethod
+    def _no_spaces(cls, modalities: str) -> str:
+        return ",".join(name.strip() for name in modalities.split(",") if name.strip()) or "shared"
+
+    @field_validator("kernels", "adversary_hidden")
+    @classmethod
+    def _positive(cls, widths: tuple[int, ...], info: Any) -> tuple[int, ...]:
+        if any(width < 1 for width in widths) or (info.field_name == "kernels" and not widths):
+            raise ValueError("write whole numbers from 1 on")
+        return widths
+
+    @field_validator("betas")
+    @classmethod
+    def _momenta(cls, betas: tuple[float, float]) -> tuple[float, float]:
+        if not all(0 <= beta < 1 for beta in betas):
+            raise ValueError("each must be at least 0 and below 1")
+        return betas
+
     @model_validator(mode="after")
     def _given(self) -> Self:
         if self.label_prior == "given" and not self.given_prior:
             raise ValueError("label_prior is given, so given_prior must list a share a class")
+        shares = self.given_prior or (1.0,)
+        if min(shares) < 0 or not math.isclose(sum(shares), 1, abs_tol=1e-6):
+            raise ValueError(f"given_prior {list(shares)} must be shares that sum to 1")
         return self
 
     @property
@@ -118,11 +186,11 @@ class RunSettings(BaseModel):
     def label(self) -> str:
         """As printed in the paper's tables, for example "A-N (p=2)"."""
         name = METHOD_LABELS.get(self.method, self.method)
+        # Every run of one result file shares these, or the name says them already.
+        ignored = {"method", "seeds", "epochs", "eval_every", "given_prior"}
         if self.method == "amanda":
-            kind, _, parameter = self.surrogate.partition(":")
-            parameter = "∞" if parameter == "inf" else parameter
-            name = f"A-N (p={parameter})" if kind == "norm" else f"A-L (t={parameter})"
-        ignored = {"method", "surrogate", "seeds", "epochs", "given_prior"}
+            ignored |= {"surrogate", "alpha2"} if self.alpha2 == 0 else {"surrogate"}
+            name = "A. w/o CA" if self.alpha2 == 0 else _amanda_label(self.surrogate)
         extras = [f"{k}={v}" for k, v in self.changed().items() if k not in ignored]
         return f"{name} [{', '.join(extras)}]" if extras else name
 
@@ -134,8 +202,16 @@ METHOD_LABELS = {
     "cdan": "CDAN",
     "cdan_e": "CDAN+E",
     "mada": "MADA",
-    "amanda": "Amanda",
 }
+"""The paper's names; a method that is not here is printed by its file's name."""
+
+
+def _amanda_label(surrogate: str) -> str:
+    kind, _, parameter = surrogate.partition(":")
+    parameter = "∞" if parameter == "inf" else parameter
+    if kind == "norm":
+        return f"A-N (p={parameter})"
+    return f"A-L (t={parameter})" if kind == "logexp" else f"A ({surrogate})"
 
 
 def parse_settings(values: dict[str, Any], where: str) -> RunSettings:
@@ -146,13 +222,18 @@ def parse_settings(values: dict[str, Any], where: str) -> RunSettings:
     """
     try:
         return RunSettings(**values)
+    except InputError as error:
+        raise InputError(f"{where}: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "settings"
+        key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
             known = list(RunSettings.model_fields)
             raise InputError(f"{where}: unknown setting '{key}'; {nearest(key, known)}") from error
-        raise InputError(f"{where}: {key} = {first['input']!r}: {first['msg']}") from error
+        sentence = first["msg"].removeprefix("Value error, ")
+        if not key:
+            raise InputError(f"{where}: {sentence}") from error
+        raise InputError(f"{where}: {key} = {first['input']!r}: {sentence}") from error
 
 
 def resolve_settings(
