@@ -1,0 +1,223 @@
+"""Frames to features: faces found, one person's followed, cropped, and put through a network."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float32, UInt8
+
+from extractors.base import Extractor, SequenceFeatures, VideoClip
+from extractors.expression import ExpressionNetwork, build_network
+from extractors.faces import DETECTORS, Detections, FaceDetector
+from extractors.profiles import VisualSettings
+from extractors.tracks import Choice, choose, link
+from extractors.video import FRAME_RULE
+from extractors.weights import find
+
+MODALITY = "visual"
+TRACK_RULE = "track by overlap, chosen by duration x size x confidence"
+
+
+def build(settings: VisualSettings, *, device: str = "cpu") -> Extractor:
+    """The extractor of a profile's visual section.
+
+    Raises:
+        InputError: weights are missing or damaged, or a name is not known.
+    """
+    where = torch.device(device)
+    detector_weights = find(settings.detector_weights)
+    detector = DETECTORS[settings.detector](
+        detector_weights.path, device=where, batch_size=settings.batch_size
+    )
+    network = build_network(settings, device=where)
+    found_by = (
+        f"{settings.detector} {detector_weights.sha256[:12]} at confidence {detector.threshold:g}"
+    )
+    crop = f"square box, margin {settings.margin:g}, {network.crop_px} px"
+    attrs = {
+        "extractor": "visual/1",
+        **network.attrs,
+        "rate_hz": 0.0,
+        "n_frames": settings.n_frames,
+        "dtype": "float32",
+        "preprocessing": f"{settings.n_frames} frames: {FRAME_RULE}; {found_by}; {TRACK_RULE}; "
+        f"{crop}; {network.input}",
+    }
+    return VisualExtractor(
+        detector=detector,
+        network=network,
+        margin=settings.margin,
+        batch_size=settings.batch_size,
+        attrs=attrs,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FacesOfClip:
+    """The chosen face of one clip.
+
+    Attributes:
+        boxes: (n, 4) x0, y0, x1, y1 in pixels of the whole frame; zeros where it is not seen.
+        scores: (n,) the detector's confidence, 0 where it is not seen.
+        tracks: (n,) number of the track, -1 where it is not seen.
+        choice: which track, and how clear the choice was.
+    """
+
+    boxes: Float32[np.ndarray, "n 4"]
+    scores: Float32[np.ndarray, "n"]
+    tracks: np.ndarray
+    choice: Choice
+
+    @property
+    def seen(self) -> np.ndarray:
+        return self.tracks >= 0
+
+
+class VisualExtractor:
+    """`VideoClip`s to one vector a frame; see `extractors.base.Extractor`.
+
+    A frame without the face has a zero vector and `valid` false; a clip without any has status
+    `no_face`. `extra` holds `boxes` (fractions of the whole frame), `score` and `track`; `row`
+    holds `face_score`, `face_runner_up` and `n_tracks` of the choice.
+    """
+
+    modality = MODALITY
+    n_layers = 1
+
+    def __init__(
+        self,
+        *,
+        detector: FaceDetector,
+        network: ExpressionNetwork,
+        margin: float,
+        batch_size: int,
+        attrs: Mapping[str, Any],
+    ):
+        self.detector, self.network = detector, network
+        self.margin, self.batch_size = margin, batch_size
+        self.attrs, self.width = attrs, network.width
+
+    def __call__(self, clips: Sequence[VideoClip]) -> list[SequenceFeatures]:
+        faces = self.find_faces(clips)
+        crops = [self.crop(clip, face) for clip, face in zip(clips, faces, strict=True)]
+        vectors = self.network(np.concatenate(crops)) if crops else None
+        features: list[SequenceFeatures] = []
+        start = 0
+        for clip, face in zip(clips, faces, strict=True):
+            values = np.zeros((len(clip.frames), 1, self.width), np.float32)
+            n_seen = int(face.seen.sum())
+            if vectors is not None:
+                values[face.seen, 0] = vectors[start : start + n_seen]
+            start += n_seen
+            features.append(_features(clip, face, values))
+        return features
+
+    def find_faces(self, clips: Sequence[VideoClip]) -> list[FacesOfClip]:
+        """The chosen face of each clip; frames of one size run together, of whatever clip."""
+        regions = [_region_px(clip) for clip in clips]
+        views = [
+            clip.frames[:, y0:y1, x0:x1]
+            for clip, (x0, y0, x1, y1) in zip(clips, regions, strict=True)
+        ]
+        by_size: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        for i, view in enumerate(views):
+            if len(view):
+                by_size[view.shape[1:]].append(i)
+        found: list[list[Detections]] = [[] for _ in clips]
+        for members in by_size.values():
+            together = np.concatenate([views[i] for i in members])
+            faces = iter(self.detector(together))
+            for i in members:
+                found[i] = [next(faces) for _ in views[i]]
+        return [_one_face(d, region) for d, region in zip(found, regions, strict=True)]
+
+    def crop(
+        self, clip: VideoClip, faces: FacesOfClip
+    ) -> UInt8[np.ndarray, "seen side side channels"]:
+        """Crops of the frames that show the face, as the network takes them."""
+        shots = [
+            crop_face(frame, box, self.network.crop_px, self.margin, grey=self.network.grey)
+            for frame, box, seen in zip(clip.frames, faces.boxes, faces.seen, strict=True)
+            if seen
+        ]
+        side, channels = self.network.crop_px, 1 if self.network.grey else 3
+        return np.stack(shots) if shots else np.zeros((0, side, side, channels), np.uint8)
+
+
+def crop_face(
+    frame: UInt8[np.ndarray, "height width 3"],
+    box: Float32[np.ndarray, "4"],
+    side_px: int,
+    margin: float = 0.0,
+    *,
+    grey: bool = False,
+) -> UInt8[np.ndarray, "side side channels"]:
+    """The square around a face box, `margin` of its side wider on each side, scaled to `side_px`.
+
+    Beyond the frame its edge is repeated. Shrinking averages areas, enlarging interpolates.
+    """
+    x0, y0, x1, y1 = (float(v) for v in box)
+    side = max(2, round(max(x1 - x0, y1 - y0) * (1 + 2 * margin)))
+    left, top = round((x0 + x1 - side) / 2), round((y0 + y1 - side) / 2)
+    height, width = frame.shape[:2]
+    inside = frame[max(0, top) : top + side, max(0, left) : left + side]
+    inside = np.ascontiguousarray(inside)
+    if grey:
+        inside = cv2.cvtColor(inside, cv2.COLOR_RGB2GRAY)
+    above, before = max(0, -top), max(0, -left)
+    below, after = max(0, top + side - height), max(0, left + side - width)
+    if above or below or before or after:
+        inside = cv2.copyMakeBorder(inside, above, below, before, after, cv2.BORDER_REPLICATE)
+    how = cv2.INTER_AREA if side > side_px else cv2.INTER_LINEAR
+    out = cv2.resize(inside, (side_px, side_px), interpolation=how)
+    return np.asarray(out.reshape(side_px, side_px, -1), np.uint8)
+
+
+def _features(
+    clip: VideoClip, face: FacesOfClip, values: Float32[np.ndarray, "n 1 width"]
+) -> SequenceFeatures:
+    height, width = clip.frames.shape[1:3]
+    scale = np.array([width, height, width, height], np.float32)
+    n_frames, n_seen = len(clip.frames), int(face.seen.sum())
+    return SequenceFeatures(
+        values=values,
+        time_s=clip.time_s,
+        valid=face.seen,
+        status="ok" if n_seen else "no_face",
+        detail="" if n_seen else f"no face in any of {n_frames} frames",
+        extra={"boxes": face.boxes / scale, "score": face.scores, "track": face.tracks},
+        row={
+            "face_score": np.float32(face.choice.score),
+            "face_runner_up": np.float32(face.choice.runner_up),
+            "n_tracks": np.int32(face.choice.n_tracks),
+        },
+    )
+
+
+def _one_face(found: Sequence[Detections], region: tuple[int, int, int, int]) -> FacesOfClip:
+    """Link and choose within the region; boxes go back to the whole frame, cut at the region."""
+    x0, y0, x1, y1 = region
+    n = len(found)
+    choice = choose(link(found), n, float((x1 - x0) * (y1 - y0)))
+    boxes, scores = np.zeros((n, 4), np.float32), np.zeros(n, np.float32)
+    tracks = np.full(n, -1, np.int16)
+    if choice.track is not None:
+        low, high = np.array([0, 0, 0, 0]), np.array([x1 - x0, y1 - y0, x1 - x0, y1 - y0])
+        for frame, box in choice.track.boxes.items():
+            boxes[frame] = np.clip(box, low, high) + np.array([x0, y0, x0, y0])
+            scores[frame] = choice.track.confidence[frame]
+            tracks[frame] = choice.track.number
+    return FacesOfClip(boxes=boxes, scores=scores, tracks=tracks, choice=choice)
+
+
+def _region_px(clip: VideoClip) -> tuple[int, int, int, int]:
+    height, width = clip.frames.shape[1:3]
+    if clip.region is None:
+        return 0, 0, width, height
+    x0, y0, x1, y1 = clip.region
+    left, top = min(round(x0 * width), width - 1), min(round(y0 * height), height - 1)
+    return left, top, max(left + 1, round(x1 * width)), max(top + 1, round(y1 * height))
