@@ -46,7 +46,9 @@ class LexicalSettings(_Settings):
     )
     strip_special: bool = Field(False, description="Leave out [CLS], [SEP] and the like.")
     max_tokens: int | None = Field(None, ge=3, description="Cut longer texts; default: model's.")
-    tokens_per_batch: int = Field(4096, ge=1, description="Padded tokens run at once.")
+    tokens_per_batch: int | None = Field(
+        None, ge=1, description="Padded tokens run at once; default: 512, on a GPU 16384."
+    )
     language: str | None = Field(None, description="The model's, where its card does not say.")
 
 
@@ -71,7 +73,9 @@ class AcousticSettings(_Settings):
     )
     window_s: float = Field(30.0, gt=0, description="Longer clips run in windows of this length.")
     overlap_s: float = Field(4.0, ge=0, description="Overlap of windows, joined at its middle.")
-    seconds_per_batch: float = Field(30.0, gt=0, description="Padded speech run at once.")
+    seconds_per_batch: float | None = Field(
+        None, gt=0, description="Padded speech run at once; default: 10 s, on a GPU 240 s."
+    )
     language: str | None = Field(None, description="The model's, where its card does not say.")
 
 

@@ -1,0 +1,219 @@
+"""Speech to features: hidden states of a pretrained speech encoder, one vector each 20 ms.
+
+Two families: Whisper's encoder (`extractors.whisper`), and encoders with a convolutional front end
+over the waveform: wav2vec 2.0, HuBERT, WavLM and their kin (`extractors.wav2vec2`). Each says how a
+clip becomes pieces that it can run, in batches, without one clip touching another.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from amanda.store.errors import InputError
+from extractors.base import Extractor, SequenceFeatures
+from extractors.pretrained import batch_budget, batches_by_length, check_layers, to_numpy
+from extractors.profiles import AcousticSettings
+from extractors.weights import find
+
+MODALITY = "acoustic"
+SAMPLE_RATE_HZ = 16_000
+MIN_SAMPLES = 400
+"""25 ms: what the first frame of wav2vec 2.0 needs, and one analysis window of Whisper."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Window:
+    """A stretch of a clip's frames that runs at once: start to stop, of which keep is kept."""
+
+    start: int
+    stop: int
+    keep_start: int
+    keep_stop: int
+
+
+class SpeechEncoder(Protocol):
+    """One family of models.
+
+    Attributes:
+        n_blocks, width: of the transformer.
+        hop_s, first_s: time between frames, and of the centre of the first.
+        max_frames: the longest window it can run; 0: no limit of its own.
+        description: what it does to a waveform, for `preprocessing`.
+    """
+
+    n_blocks: int
+    width: int
+    hop_s: float
+    first_s: float
+    max_frames: int
+    description: str
+    device: torch.device
+
+    def n_frames(self, n_samples: int) -> int: ...
+
+    def prepare(self, waveform: Float[np.ndarray, "samples"]) -> Any:
+        """Whatever is computed once over a whole clip: normalisation, a spectrogram."""
+        ...
+
+    def run(
+        self, prepared: Sequence[Any], windows: Sequence[Window]
+    ) -> Float[Tensor, "batch time layers width"]:
+        """Features of one window of each clip, padded to the longest."""
+        ...
+
+
+def build(settings: AcousticSettings, *, device: str | torch.device = "cpu") -> Extractor:
+    """The extractor of a profile's acoustic section.
+
+    Raises:
+        InputError: the weights are missing or damaged, the model is of no known family, has no
+            such block, or a setting does not fit it.
+    """
+    located = find(settings.model, settings.revision)
+    encoder = _load(located.path, settings, device)
+    check_layers(settings.layers, encoder.n_blocks, settings.model)
+    window, overlap = _window_frames(encoder, settings)
+    attrs = {
+        "extractor": "acoustic/1",
+        "model": Path(settings.model).name if located.revision == "local" else settings.model,
+        "revision": located.revision,
+        "sha256": located.sha256,
+        "layers": list(settings.layers),
+        "rate_hz": 1 / encoder.hop_s,
+        "dtype": "float32",
+        "preprocessing": f"16 kHz mono; {encoder.description}; clips over "
+        f"{window * encoder.hop_s:g} s in windows of that length overlapping "
+        f"{overlap * encoder.hop_s:g} s, joined at its middle; last block {settings.last_block}",
+    }
+    return AcousticExtractor(
+        encoder=encoder, settings=settings, window=window, overlap=overlap, attrs=attrs
+    )
+
+
+def _load(path: Path, settings: AcousticSettings, device: str | torch.device) -> SpeechEncoder:
+    from extractors.wav2vec2 import Wav2Vec2Encoder
+    from extractors.whisper import WhisperSpeechEncoder, is_whisper
+
+    if is_whisper(path):
+        return WhisperSpeechEncoder.load(path, settings, device=device)
+    if settings.full_window:
+        raise InputError(f"full_window is for Whisper models, and {settings.model} is another")
+    return Wav2Vec2Encoder.load(path, settings, device=device)
+
+
+def _window_frames(encoder: SpeechEncoder, settings: AcousticSettings) -> tuple[int, int]:
+    """Length and overlap of windows, in frames."""
+    window = round(settings.window_s / encoder.hop_s)
+    overlap = round(settings.overlap_s / encoder.hop_s)
+    if encoder.max_frames and window > encoder.max_frames:
+        raise InputError(
+            f"window_s {settings.window_s:g}: {settings.model} takes at most "
+            f"{encoder.max_frames * encoder.hop_s:g} s"
+        )
+    if not 0 <= overlap < window:
+        raise InputError(
+            f"overlap_s {settings.overlap_s:g} must be below window_s {settings.window_s:g}, and "
+            f"window_s at least {encoder.hop_s:g}"
+        )
+    return window, overlap
+
+
+def plan_windows(n_frames: int, window: int, overlap: int) -> list[Window]:
+    """Windows that cover `n_frames`, all of full length, kept parts end to end.
+
+    >>> [(w.start, w.stop, w.keep_start, w.keep_stop) for w in plan_windows(22, 10, 4)]
+    [(0, 10, 0, 8), (6, 16, 8, 14), (12, 22, 14, 22)]
+    """
+    if n_frames <= window:
+        return [Window(start=0, stop=n_frames, keep_start=0, keep_stop=n_frames)]
+    starts = [*range(0, n_frames - window, window - overlap), n_frames - window]
+    # A kept part ends in the middle of what two neighbours share.
+    cuts = [(a + window + b) // 2 for a, b in pairwise(starts)]
+    return [
+        Window(start=start, stop=start + window, keep_start=keep_start, keep_stop=keep_stop)
+        for start, keep_start, keep_stop in zip(starts, [0, *cuts], [*cuts, n_frames], strict=True)
+    ]
+
+
+class AcousticExtractor:
+    """16 kHz mono waveforms to frame features; see `extractors.base.Extractor`."""
+
+    modality = MODALITY
+
+    def __init__(
+        self,
+        *,
+        encoder: SpeechEncoder,
+        settings: AcousticSettings,
+        window: int,
+        overlap: int,
+        attrs: Mapping[str, Any],
+    ):
+        self.encoder = encoder
+        self.settings = settings
+        self.window = window
+        self.overlap = overlap
+        self.attrs = attrs
+        self.n_layers = len(settings.layers)
+        self.width = encoder.width
+
+    def __call__(self, clips: Sequence[Float[np.ndarray, "samples"]]) -> list[SequenceFeatures]:
+        """Features of each waveform, in the order given.
+
+        `time_s` is the centre of the stretch of sound that a frame looks at. Status is `no_audio`
+        for an empty waveform, `too_short` under 25 ms, `unreadable` where samples are not finite.
+        """
+        features: list[SequenceFeatures | None] = [self._refused(clip) for clip in clips]
+        pieces: list[tuple[int, Window]] = []
+        values: dict[int, np.ndarray] = {}
+        prepared: dict[int, Any] = {}
+        for i, clip in enumerate(clips):
+            if features[i] is None:
+                n_frames = self.encoder.n_frames(len(clip))
+                values[i] = np.empty((n_frames, self.n_layers, self.width), np.float32)
+                prepared[i] = self.encoder.prepare(np.asarray(clip, np.float32))
+                pieces += [(i, w) for w in plan_windows(n_frames, self.window, self.overlap)]
+        seconds = batch_budget(
+            self.settings.seconds_per_batch, self.encoder.device, cpu=10.0, gpu=240.0
+        )
+        lengths = [window.stop - window.start for _, window in pieces]
+        for batch in batches_by_length(lengths, seconds / self.encoder.hop_s):
+            chosen = [pieces[j] for j in batch]
+            out = self.encoder.run([prepared[i] for i, _ in chosen], [w for _, w in chosen])
+            for (i, window), piece in zip(chosen, out, strict=True):
+                kept = piece[window.keep_start - window.start : window.keep_stop - window.start]
+                where = f"acoustic, {self.attrs['model']}, a clip of {len(clips[i])} samples"
+                values[i][window.keep_start : window.keep_stop] = to_numpy(kept, where)
+        return [done or self._features(values[i]) for i, done in enumerate(features)]
+
+    def _features(self, values: Float[np.ndarray, "time layers width"]) -> SequenceFeatures:
+        time_s = self.encoder.first_s + self.encoder.hop_s * np.arange(len(values))
+        return SequenceFeatures(values=values, time_s=time_s, valid=np.ones(len(values), bool))
+
+    def _refused(self, clip: np.ndarray) -> SequenceFeatures | None:
+        """The empty answer for a waveform that cannot be used, with the reason."""
+        not_finite = int(np.count_nonzero(~np.isfinite(clip)))
+        if len(clip) == 0:
+            status, detail = "no_audio", "the audio has no samples"
+        elif not_finite:
+            status = "unreadable"
+            detail = f"{not_finite} of {len(clip)} samples are NaN or infinite"
+        elif len(clip) < MIN_SAMPLES or self.encoder.n_frames(len(clip)) < 1:
+            status = "too_short"
+            detail = f"{len(clip)} samples at 16 kHz; at least {MIN_SAMPLES} are needed"
+        else:
+            return None
+        return SequenceFeatures(
+            values=np.zeros((0, self.n_layers, self.width), np.float32),
+            time_s=np.zeros(0),
+            valid=np.zeros(0, bool),
+            status=status,
+            detail=detail,
+        )
