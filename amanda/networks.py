@@ -21,7 +21,6 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from amanda.batches import Inputs, Packed
@@ -164,11 +163,11 @@ class Model(nn.Module):
     def _encode(self, name: str, packed: Packed) -> Float[Tensor, "n dim"]:
         """Encode the utterances that have the modality; zeros for the others."""
         present = packed.present
-        if present.all():
-            return self.encoders[name](packed)
         z = packed.values.new_zeros(len(packed), self.dim)
         if not present.any():
             return z
+        if present.all():
+            return self.encoders[name](packed)
         rows = torch.from_numpy(np.flatnonzero(present)).to(z.device)
         # The empty ones have no frames, so leaving them out leaves `values` as it is.
         kept = self.encoders[name](Packed(packed.values, packed.lengths[present]))
@@ -257,15 +256,3 @@ def he_initialise(module: nn.Module) -> None:
         if isinstance(part, nn.Linear):
             nn.init.kaiming_normal_(part.weight)
             nn.init.zeros_(part.bias)
-
-
-def probabilities(outputs: Outputs) -> dict[str, Float[np.ndarray, "n classes"]]:
-    """Class probabilities of each branch; NaN rows where its modality is missing."""
-    result = {}
-    for branch in outputs.branches:
-        p = functional.softmax(outputs.logits[branch], dim=1)
-        rows = outputs.rows_present(branch)
-        if rows is not None:
-            p = torch.where(rows[:, None], p, torch.nan)
-        result[branch] = p.cpu().numpy()
-    return result

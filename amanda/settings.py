@@ -202,6 +202,7 @@ METHOD_LABELS = {
     "cdan": "CDAN",
     "cdan_e": "CDAN+E",
     "mada": "MADA",
+    "amanda": "Amanda",
 }
 """The paper's names; a method that is not here is printed by its file's name."""
 

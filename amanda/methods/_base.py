@@ -139,18 +139,18 @@ def information_bottleneck(
     if settings.bottleneck != "none":
         paper = settings.bottleneck == "paper"
         entropy = losses.bottleneck if paper else losses.release_bottleneck
-        total = sum(
+        each = [
             entropy(outputs.representation[branch], outputs.columns_present(branch))
             for branch in outputs.branches
-        )
-        loss["bottleneck"] = settings.gamma / 2 * total
+        ]
+        loss["bottleneck"] = settings.gamma / 2 * torch.stack(each).sum()
     return loss
 
 
 def alignment_losses(
     source: Outputs, target: Outputs, settings: RunSettings
 ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Eq. 9 by branch in the space and with the moment of the settings: plain, and free of scale."""
+    """Eq. 9 by branch in the space and with the moment of the settings: plain and scale-free."""
     moment = losses.covariance if settings.covariance == "centred" else losses.uncentred_moment
     plain, relative = {}, {}
     for branch in source.branches:

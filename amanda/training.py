@@ -1,0 +1,221 @@
+"""`amanda train`: one method on one pair, all its seeds, from feature files to a result file."""
+
+import hashlib
+import json
+import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from safetensors.torch import load_file
+
+from amanda import TRAIN_VERSION, __version__
+from amanda.batches import warn_if_small
+from amanda.device import machine_memory_mb, resolve_device, usable_cpus
+from amanda.loading import load_training_data, size_bytes
+from amanda.loop import context_of, describe, seeded
+from amanda.methods import method_class
+from amanda.models import save_model as save_model_folder
+from amanda.records import LAST, RunRecord, read_run
+from amanda.result_schema import CorpusInfo
+from amanda.results import Result, describe_features, write_method_result
+from amanda.settings import RunSettings
+from amanda.store.errors import InputError
+from amanda.store.features import FeatureFile
+from amanda.store.names import JOINT, STANDIN
+from amanda.store.pairing import check_pair
+from amanda.store.progress import track
+from amanda.training_data import TrainingData, save_mapped
+from amanda.workers import Task, is_finished, run_file, run_here, run_in_processes, state_file
+
+log = logging.getLogger(__name__)
+
+MARGINAL_GAP = 0.1
+"""Total variation between prior and predicted marginals from which label alignment is doubted."""
+
+
+def train_method(
+    source: Path,
+    target: Path,
+    settings: RunSettings,
+    *,
+    out: Path,
+    device: str = "auto",
+    workers: int = 0,
+    save_model: Path | None = None,
+    allow_mismatch: bool = False,
+) -> Result:
+    """Train one method on one pair, seeds 0 to `settings.seeds` − 1, and write its result file.
+
+    Finished seeds lie in a hidden folder beside `out` until all are; called again, training goes
+    on with the others.
+
+    Args:
+        source, target: feature files; labels of the target are used only by `supervised`, and to
+            score its test split.
+        workers: seeds trained at once; 0 is one a core, and one on a GPU.
+        save_model: folder for the last epoch's models, `seed-N` each.
+        allow_mismatch: pair features of different models.
+
+    Raises:
+        InputError: the files cannot be paired or trained on, or a setting does not fit them.
+        AmandaError: a training diverged, or its process died.
+    """
+    where, method = resolve_device(device), method_class(settings.method)
+    with FeatureFile(source) as source_file, FeatureFile(target) as target_file:
+        files = source_file, target_file
+        modalities = check_pair(
+            source_file, target_file, settings.modalities, allow_mismatch=allow_mismatch
+        )
+        infos = describe_features(source_file), describe_features(target_file)
+        kept = _kept_folder(out, settings, infos, modalities)
+        seeds = range(settings.seeds)
+        todo = [s for s in seeds if not is_finished(kept, s, with_model=save_model is not None)]
+        n_workers = _n_workers(workers, len(todo), where)
+        too_large = size_bytes(files, modalities) > machine_memory_mb() * 10**6 / 2
+        folder = kept / "data" if n_workers > 1 or too_large else None
+        data, test, notes = load_training_data(
+            *files, modalities, method, standardise=settings.standardise, folder=folder
+        )
+        extraction = {name: target_file.modality(name).identity() for name in modalities}
+    warn_if_small(str(source), len(data.labelled_train), settings.batch_size)
+    if method.sees_target:
+        warn_if_small(str(target), len(data.target_train), settings.batch_size)
+    with seeded(0, where):  # a setting that does not fit the data is told before anything starts
+        prior = method(settings, context_of(data, settings)).prior
+    task = Task(
+        settings=settings,
+        test=test,
+        kept=kept,
+        keep_model=save_model is not None,
+        device=str(where),
+        n_threads=max(1, usable_cpus() // n_workers),
+    )
+    done = settings.epochs * (settings.seeds - len(todo))
+    what = f"{infos[0].corpus}2{infos[1].corpus} {settings.label}: epochs"
+    epochs = _epochs(task, data, folder, todo, n_workers)
+    for _ in track(epochs, total=settings.epochs * settings.seeds, what=what, done=done):
+        pass
+    runs = [read_run(run_file(kept, seed)) for seed in seeds]
+    if save_model is not None:
+        _save_models(save_model, task, data, runs, infos, extraction)
+    result = write_method_result(
+        out,
+        settings,
+        runs,
+        source=infos[0],
+        target=infos[1],
+        label_names=data.label_names,
+        modalities=modalities,
+        device=_device_name(where),
+        target_labels_used=[] if method.labelled == "source" else ["supervised:train,val"],
+        warnings=[*notes, *_marginal_warnings(prior, runs, data.label_names)],
+    )
+    shutil.rmtree(kept, ignore_errors=True)
+    return result
+
+
+def _kept_folder(
+    out: Path,
+    settings: RunSettings,
+    infos: tuple[CorpusInfo, CorpusInfo],
+    modalities: Sequence[str],
+) -> Path:
+    """Where finished seeds of exactly this training lie; those of another one for `out` go."""
+    key = [settings.run_id, *(info.file_sha256 for info in infos), *modalities, __version__, TRAIN_VERSION]
+    digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
+    kept = out.parent / f".{out.stem}.{digest}.unfinished"
+    for other in out.parent.glob(f".{out.stem}.*.unfinished"):
+        if other != kept:
+            shutil.rmtree(other, ignore_errors=True)
+    shutil.rmtree(kept / "data", ignore_errors=True)
+    try:
+        kept.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(
+            f"{out}: its folder cannot be written to ({error.strerror}); choose another output"
+        ) from error
+    return kept
+
+
+def _n_workers(asked: int, n_seeds: int, device: torch.device) -> int:
+    """Processes to train in; one means this process."""
+    if asked < 0:
+        raise InputError(f"--workers {asked}: write a number from 1 on, or 0 for one a core")
+    default = 1 if device.type == "cuda" else usable_cpus()
+    return max(1, min(asked or default, n_seeds))
+
+
+def _epochs(
+    task: Task, data: TrainingData, folder: Path | None, seeds: Sequence[int], n_workers: int
+) -> Iterator[int]:
+    if n_workers == 1:
+        return run_here(task, data, seeds)
+    assert folder is not None
+    save_mapped(data, folder)
+    return run_in_processes(task, folder, seeds, n_workers)
+
+
+def _save_models(
+    folder: Path,
+    task: Task,
+    data: TrainingData,
+    runs: Sequence[RunRecord],
+    infos: tuple[CorpusInfo, CorpusInfo],
+    extraction: dict[str, dict[str, Any]],
+) -> None:
+    standardisation = {
+        name: {"mean": part.scaling.mean, "scale": part.scaling.scale}
+        for name, part in data.target_test.sequences.items()
+        if part.scaling is not None
+    }
+    for run in runs:
+        save_model_folder(
+            folder / f"seed-{run.seed}",
+            load_file(state_file(task.kept, run.seed)),
+            architecture=describe(data, task.settings),
+            settings=task.settings,
+            source=infos[0].corpus,
+            target=infos[1].corpus,
+            corpora="stand-in" if STANDIN in (infos[0].origin, infos[1].origin) else "real",
+            label_names=data.label_names,
+            modalities=data.modalities,
+            extraction=extraction,
+            seed=run.seed,
+            epoch=run.selections[LAST].epoch,
+            selection=LAST,
+            standardisation=standardisation,
+        )
+
+
+def _marginal_warnings(
+    prior: Float[torch.Tensor, "classes"] | None,
+    runs: Sequence[RunRecord],
+    label_names: Sequence[str],
+) -> list[str]:
+    """A sentence where label alignment ends far from the prior that it drew predictions to."""
+    if prior is None:
+        return []
+    means = [np.nanmean(run.selections[LAST].probabilities[JOINT], axis=0) for run in runs]
+    found, wanted = np.mean(means, axis=0), prior.numpy()
+    if np.abs(found - wanted).sum() / 2 <= MARGINAL_GAP:
+        return []
+    shares = ", ".join(
+        f"{name} {f:.2f} for {w:.2f}" for name, f, w in zip(label_names, found, wanted, strict=True)
+    )
+    warning = (
+        f"label alignment did not reach its prior on the target ({shares}); where the target's "
+        "classes are distributed otherwise this term does harm (see label_prior)"
+    )
+    log.warning(warning)
+    return [warning]
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)})"
+    return f"cpu ({usable_cpus()} threads)"
