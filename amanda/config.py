@@ -5,18 +5,16 @@ These models are the one source. `python -m amanda.config --write` makes
 that they agree. Reading a config imports neither torch nor the other rooms, so a dry run is quick.
 """
 
-import importlib.util
 from collections.abc import Mapping
 from itertools import permutations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
 
 from amanda.settings import RunSettings, parse_settings
 from amanda.store.errors import InputError, nearest
 from amanda.store.names import check_corpus_name, split_pair
-from amanda.surrogates import parse_surrogate
 
 TOP_LEVEL = ("variant", "standardise", "modalities", "seeds")
 """Settings of a training that stand at the top of the config, not under `train`."""
@@ -58,11 +56,21 @@ class StandinConfig(_Section):
     )
 
 
+def _standin(value: Any) -> Any:
+    return {True: {}, False: None}[value] if isinstance(value, bool) else value
+
+
+Standin = Annotated[
+    StandinConfig | None,
+    BeforeValidator(_standin, json_schema_input_type=bool | StandinConfig | None),
+]
+
+
 class CorpusConfig(_Section):
     """One corpus: where it is (one of standin, root and manifest) and how it is read."""
 
-    standin: bool | StandinConfig = Field(
-        False, description="true, or settings as below: write a generated corpus to data/<name>."
+    standin: Standin = Field(
+        None, description="true, or settings as below: write a generated corpus to data/<name>."
     )
     root: str | None = Field(None, description="Folder of the corpus as its owners distribute it.")
     manifest: str | None = Field(None, description="CSV of your own clips, one row an utterance.")
@@ -91,13 +99,6 @@ class CorpusConfig(_Section):
     max_failed: float = Field(
         0.2, ge=0, le=1, description="Stop when a larger share of a shard's clips failed."
     )
-
-    @property
-    def generated(self) -> StandinConfig | None:
-        """The stand-in's settings, None for a real corpus."""
-        if isinstance(self.standin, StandinConfig):
-            return self.standin
-        return StandinConfig() if self.standin else None
 
 
 class StageResources(_Section):
@@ -171,33 +172,18 @@ class Config(_Section):
         """Settings of each method by run id, in the order of the config."""
         common = {name: getattr(self, name) for name in TOP_LEVEL} | self.train
         settings = [
-            parse_settings(common | method_settings(entry), f"methods, entry {number}")
-            for number, entry in enumerate(self.methods, start=1)
+            parse_settings(common | method_settings(entry), f"methods, '{entry}'")
+            for entry in self.methods
         ]
         return {each.run_id: each for each in settings}
 
 
 def method_settings(entry: str | Mapping[str, Any]) -> dict[str, Any]:
     """Settings of one entry of `methods`: "amanda:norm:1" is its method and its surrogate."""
-    if isinstance(entry, str):
-        method, _, surrogate = entry.partition(":")
-        values: dict[str, Any] = {"method": method.strip()}
-        if surrogate:
-            values["surrogate"] = surrogate
-    else:
-        values = {"method": "amanda", **entry}
-    if "surrogate" in values:
-        # One name a surrogate: norm:2 and norm:2.0 are the same run.
-        values["surrogate"] = str(parse_surrogate(str(values["surrogate"])))
-    return values
-
-
-def known_methods() -> list[str]:
-    """Names of the files in `amanda/methods/`, found without importing them."""
-    spec = importlib.util.find_spec("amanda.methods")
-    folders = spec.submodule_search_locations or [] if spec else []
-    files = [file for folder in folders for file in Path(folder).glob("*.py")]
-    return sorted(f.stem for f in files if f.stem != "base" and not f.stem.startswith("_"))
+    if not isinstance(entry, str):
+        return {"method": "amanda", **entry}
+    method, _, surrogate = entry.partition(":")
+    return {"method": method, "surrogate": surrogate} if surrogate else {"method": method}
 
 
 def parse_config(values: Mapping[str, Any], where: str = "config") -> Config:
@@ -241,7 +227,7 @@ def check_pair(pair: str, config: Config) -> tuple[str, str]:
 def _check_corpora(config: Config) -> None:
     for name, corpus in config.corpora.items():
         check_corpus_name(name)
-        places = [k for k in ("standin", "root", "manifest") if getattr(corpus, k)]
+        places = [k for k in ("standin", "root", "manifest") if getattr(corpus, k) is not None]
         if len(places) != 1:
             found = f"has {' and '.join(places)}" if places else "says not where it is"
             raise InputError(
@@ -262,16 +248,12 @@ def _check_methods(config: Config) -> None:
     parse_settings(config.train, "train")
     if not config.methods:
         raise InputError("methods: list at least one, as amanda:norm:2")
-    known = known_methods()
     ids: dict[str, int] = {}
     for number, entry in enumerate(config.methods, start=1):
-        values = method_settings(entry)
-        name = values["method"]
-        if name not in known:
-            raise InputError(f"methods, entry {number}: no method '{name}'; {nearest(name, known)}")
-        if "surrogate" in values and name != "amanda":
-            raise InputError(f"methods, entry {number}: {name} has no surrogate; leave it out")
-        (run_id,) = config.model_copy(update={"methods": [entry]}).runs
+        ((run_id, settings),) = config.model_copy(update={"methods": [entry]}).runs.items()
+        if isinstance(entry, str) and ":" in entry and settings.method != "amanda":
+            method = settings.method
+            raise InputError(f"methods, '{entry}': {method} has no surrogate; write {method}")
         if run_id in ids:
             raise InputError(f"methods: entries {ids[run_id]} and {number} are the same run")
         ids[run_id] = number
@@ -281,14 +263,15 @@ def _sentence(error: ValidationError, where: str) -> str:
     """The first problem in words, and how many more there are."""
     problems = error.errors()
     first = problems[0]
-    # Members of a union add their own names to the place; the user's keys come first.
-    place = [str(part) for part in first["loc"] if not str(part).startswith(("bool", "Standin"))]
+    place = [str(part) for part in first["loc"] if part != "[key]"]
     key = ".".join(place)
     if first["type"] == "extra_forbidden":
-        parent, name = place[:-1], place[-1]
-        sentence = f"unknown key '{key}'; {nearest(name, list(_model_at(parent).model_fields))}"
+        known = list(_model_at(place[:-1]).model_fields)
+        sentence = f"unknown key '{key}'; {nearest(place[-1], known)}"
     elif first["type"] == "missing":
         sentence = f"{key} is missing"
+    elif first["type"] in ("model_type", "dict_type"):
+        sentence = f"{key} needs key: value lines under it, not {first['input']!r}"
     else:
         sentence = f"{key} = {first['input']!r}: {first['msg']}"
     more = f" ({len(problems) - 1} more)" if len(problems) > 1 else ""

@@ -1,0 +1,28 @@
+# From raw corpora to the report; docs/workflow.md says how it is used.
+#
+#   snakemake --cores 8 results/ie2msp.json     one pair, of any two corpora of the config
+#   snakemake --cores 8                         every pair of the config, and the report
+
+from snakemake.utils import min_version
+
+min_version("9.13")
+
+
+# A file named with --configfile takes the place of this one; the two are never mixed.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/corpora.smk"
+include: "workflow/rules/features.smk"
+include: "workflow/rules/adaptation.smk"
+include: "workflow/rules/report.smk"
+
+
+rule all:
+    default_target: True
+    input:
+        expand("results/{pair}.json", pair=CONFIG.pairs),
+        "results/report.html",

@@ -1,0 +1,51 @@
+# Features of two corpora → results/<source>2<target>.json
+
+
+# One method on one pair, all its seeds. Its file is named by a hash of its settings, so a changed
+# setting trains that method again and no other.
+rule train:
+    input:
+        unpack(pair_features),
+    output:
+        result="results/runs/{pair}/{run_id}.json",
+        predictions="results/runs/{pair}/{run_id}.predictions.csv",
+    log:
+        "logs/train/{pair}/{run_id}.log",
+    benchmark:
+        "bench_logs/train/{pair}/{run_id}.tsv"
+    conda:
+        "../envs/amanda.yaml"
+    threads: stage_threads("train")
+    resources:
+        **stage_resources("train"),
+    params:
+        slot=untracked(lambda wildcards: gpu_slot("train")),
+        flags=lambda wildcards: shlex.join(to_flags(RUNS[wildcards.run_id])),
+        mismatch="--allow-mismatch" if CONFIG.allow_mismatch else "",
+        device=untracked(lambda wildcards: CONFIG.device),
+        version=amanda.TRAIN_VERSION,
+    shell:
+        "{params.slot} amanda train --source {input.source} --target {input.target}"
+        " {params.flags} {params.mismatch} --device {params.device} --workers {threads}"
+        " --out {output.result} > {log} 2>&1"
+
+
+rule pair:
+    input:
+        pair_runs,
+    output:
+        result="results/{pair}.json",
+        predictions="results/{pair}.predictions.csv",
+    log:
+        "logs/pair/{pair}.log",
+    benchmark:
+        "bench_logs/pair/{pair}.tsv"
+    conda:
+        "../envs/amanda.yaml"
+    threads: stage_threads("merge")
+    resources:
+        **stage_resources("merge"),
+    params:
+        version=amanda.TRAIN_VERSION,
+    shell:
+        "amanda merge-results {input} --out {output.result} > {log} 2>&1"

@@ -1,0 +1,160 @@
+# The config, checked; the machine, measured; what several stages ask of both.
+
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import amanda
+import corpora
+import extractors
+from amanda import commands
+from amanda.config import check_pair, parse_config
+from amanda.device import machine_cpus, machine_gpus, machine_memory_mb
+from amanda.settings import to_flags
+from amanda.store.errors import InputError
+from extractors.profiles import load_profile
+from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
+
+
+def checked(function, *arguments):
+    """What `function` returns; an error of the user's becomes one sentence of Snakemake's."""
+    try:
+        return function(*arguments)
+    except InputError as error:
+        raise WorkflowError(str(error)) from None
+
+
+CONFIG_FILE = workflow.configfiles[-1] if workflow.configfiles else None
+CONFIG = checked(parse_config, config, Path(CONFIG_FILE or "config").name)
+RUNS = CONFIG.runs
+PROFILES = {
+    name: checked(
+        load_profile,
+        corpus.profile or CONFIG.profile,
+        CONFIG_FILE and Path(CONFIG_FILE),
+    )
+    for name, corpus in CONFIG.corpora.items()
+}
+# Corpora with the same models share their weights.
+BY_KEY = {profile.key: profile for profile in PROFILES.values()}
+
+
+wildcard_constraints:
+    corpus="|".join(map(re.escape, CONFIG.corpora)),
+    run_id="|".join(map(re.escape, RUNS)),
+    profile="|".join(map(re.escape, BY_KEY)),
+    pair=r"[a-z][a-z0-9_]*2[a-z][a-z0-9_]*",
+    shard=r"\d+",
+    n_shards=r"\d+",
+
+
+# `amanda` of the environment that this snakemake runs in, activated or not.
+shell.executable("bash")
+shell.prefix(
+    f"set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; "
+)
+
+if workflow.local_exec:
+    # What is planned at once must fit this machine, whatever number --cores says. Under a cluster
+    # engine the scheduler's machines count, not this one.
+    limits = {"mem_mb": machine_memory_mb() * 9 // 10, "gpu": machine_gpus()}
+    for name, value in limits.items():
+        if workflow.global_resources.get(name) is None:
+            workflow.register_resource(name, value)
+    asked = workflow.global_resources["_cores"].value
+    if asked and asked > machine_cpus():
+        workflow.register_resource("_cores", machine_cpus())
+        logger.info(
+            f"Cores asked for: {asked}; this machine has {machine_cpus()}, so many are used."
+        )
+
+
+def stage_gpus(stage):
+    """GPUs of a job: as configured, else one where this machine has one and the stage can use it."""
+    configured = getattr(CONFIG.resources, stage).gpu
+    if configured is not None:
+        return configured
+    can_use = stage in ("extract", "train") and CONFIG.device != "cpu" and workflow.local_exec
+    return int(can_use and machine_gpus() > 0)
+
+
+def stage_resources(stage):
+    """Resources of a job, as Snakemake takes them; a GPU is not named where none is asked for."""
+    wanted = getattr(CONFIG.resources, stage)
+    asked = {
+        "mem_mb": wanted.mem_mb,
+        "gpu": stage_gpus(stage),
+        "runtime": wanted.runtime,
+    }
+    return {name: value for name, value in asked.items() if value}
+
+
+def gpu_slot(stage):
+    """The command before a command that holds one GPU of this machine while it runs."""
+    script = Path(workflow.basedir) / "workflow/scripts/gpu_slot.sh"
+    return shlex.quote(str(script)) if stage_gpus(stage) else ""
+
+
+def untracked(function):
+    """A parameter that changes how a job runs and not what it writes: a change reruns nothing.
+
+    Snakemake remembers the parameters of finished files, but for those that a function of `resources`
+    gives.
+    """
+    return lambda wildcards, resources: function(wildcards)
+
+
+def stage_threads(stage):
+    return getattr(CONFIG.resources, stage).threads
+
+
+def source_target(pair):
+    """The two corpora of a pair; a name that is not configured is refused, the nearest named."""
+    return checked(check_pair, pair, CONFIG)
+
+
+def pair_features(wildcards):
+    source, target = source_target(wildcards.pair)
+    return {"source": f"features/{source}.h5", "target": f"features/{target}.h5"}
+
+
+def pair_runs(wildcards):
+    source_target(wildcards.pair)
+    return [f"results/runs/{wildcards.pair}/{run_id}.json" for run_id in RUNS]
+
+
+def manifest_input(wildcards):
+    corpus = CONFIG.corpora[wildcards.corpus]
+    made = [f"data/{wildcards.corpus}/STANDIN.txt"] if corpus.standin else []
+    return made + [file for file in (corpus.manifest, corpus.label_map) if file]
+
+
+def weights_stamp(wildcards):
+    return f"features/weights/{PROFILES[wildcards.corpus].key}.txt"
+
+
+def shard_files(wildcards):
+    count = CONFIG.corpora[wildcards.corpus].shards or CONFIG.shards
+    return [f"features/shards/{wildcards.corpus}/{n}-of-{count}.h5" for n in range(count)]
+
+
+def report_features():
+    used = {name for pair in CONFIG.pairs for name in source_target(pair)}
+    return [f"features/{name}.h5" for name in sorted(used)]
+
+
+def made_with(wildcards):
+    """What features depend on besides the manifest: a change makes them again."""
+    corpus = CONFIG.corpora[wildcards.corpus]
+    key = PROFILES[wildcards.corpus].key
+    return [extractors.EXTRACT_VERSION, key, corpus.extract, corpus.downmix]
+
+
+def extract_flags(wildcards):
+    return shlex.join(commands.extract_flags(wildcards.corpus, CONFIG, CONFIG_FILE))
+
+
+def weights_flags(wildcards):
+    return shlex.join(commands.profile_flags(BY_KEY[wildcards.profile].name, CONFIG, CONFIG_FILE))
