@@ -8,13 +8,16 @@ fractions of the frame. When `audio_path` is given it runs on the clock of `path
 """
 
 import csv
+import hashlib
+import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from amanda.store.atomic import atomic_path
 from amanda.store.errors import InputError
-from amanda.store.manifest_rows import scan
+from amanda.store.manifest_rows import read_header, scan
 from amanda.store.names import CLASSES
 from amanda.store.utterance import OPTIONAL, REQUIRED, SHARE_PREFIX, Utterance
 
@@ -69,6 +72,21 @@ def write_manifest(path: Path, rows: Iterable[Utterance]) -> None:
             writer.writerow(cells + [_cell(row.shares.get(name)) for name in shares])
 
 
+def read_meta(manifest: Path) -> dict[str, Any]:
+    """How a manifest was made: `<name>.meta.json` beside it, {} where there is none of this file.
+
+    Keys are those of `docs/formats.md`; `labels_used` says what the labels decided.
+    """
+    path = Path(manifest).with_suffix(".meta.json")
+    try:
+        meta = json.loads(path.read_text(encoding="utf-8"))
+        digest = hashlib.sha256(Path(manifest).read_bytes()).hexdigest()
+    except (OSError, ValueError):
+        return {}
+    fits = isinstance(meta, dict) and meta.get("manifest_sha256") == digest
+    return meta if fits else {}
+
+
 def resolve_path(manifest: Path, path: str) -> Path:
     """Where a `path` or `audio_path` of this manifest lies."""
     # os.path.realpath, unlike Path.resolve, does not raise on a loop of links.
@@ -95,7 +113,9 @@ __all__ = [
     "SHARE_PREFIX",
     "Utterance",
     "check_manifest",
+    "read_header",
     "read_manifest",
+    "read_meta",
     "resolve_path",
     "write_manifest",
 ]

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from amanda.store.errors import InputError, nearest
 from amanda.store.names import ORIGINS, RECORDED, SPLITS
@@ -27,16 +28,7 @@ def scan(path: Path, classes: Sequence[str] | None) -> Iterator[Utterance | str]
     Raises:
         InputError: the file cannot be read as a manifest at all.
     """
-    csv.field_size_limit(MAX_FIELD_CHARS)
-    reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
-    try:
-        header = [name.strip() for name in next(reader)]
-    except StopIteration:
-        raise InputError(
-            f"{path}: empty; the first line must name the columns {', '.join(REQUIRED)}"
-        ) from None
-    except csv.Error as error:
-        raise InputError(f"{path}, line 1: not CSV ({error}); check the quotes") from error
+    reader, header = _open(path)
     yield from _header_problems(path, header, classes)
     first_line: dict[str, int] = {}
     n_rows = 0
@@ -73,6 +65,11 @@ def scan(path: Path, classes: Sequence[str] | None) -> Iterator[Utterance | str]
         yield utterance
     if not n_rows:
         yield f"{path}: no rows under the header; add one row an utterance"
+
+
+def read_header(path: Path) -> list[str]:
+    """The names of the columns. Raises `InputError` when the file cannot be read as CSV."""
+    return _open(Path(path))[1]
 
 
 def parse_row(
@@ -129,6 +126,20 @@ def parse_row(
         origin=origin,
         shares=shares,
     ), []
+
+
+def _open(path: Path) -> tuple[Any, list[str]]:
+    """A csv reader that stands after the header, and the header."""
+    csv.field_size_limit(MAX_FIELD_CHARS)
+    reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
+    try:
+        return reader, [name.strip() for name in next(reader)]
+    except StopIteration:
+        raise InputError(
+            f"{path}: empty; the first line must name the columns {', '.join(REQUIRED)}"
+        ) from None
+    except csv.Error as error:
+        raise InputError(f"{path}, line 1: not CSV ({error}); check the quotes") from error
 
 
 def _read_text(path: Path) -> str:

@@ -1,0 +1,242 @@
+"""From a raw corpus to its manifest: read, drop, cap, split, and account for every row.
+
+Beside `<name>.csv` stand `<name>.dropped.csv`, which lists every row that was left out, and
+`<name>.meta.json`, which says how the manifest was made.
+"""
+
+import csv
+import dataclasses
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from amanda.store.atomic import atomic_path
+from amanda.store.errors import InputError, nearest
+from amanda.store.manifest import Utterance, check_manifest, write_manifest
+from amanda.store.names import CLASSES, SPLITS, STANDIN, check_corpus_name
+from corpora.labels import class_shares, labels_of
+from corpora.readers import find_reader
+from corpora.rows import Dropped, Note
+from corpora.splits import SPLIT_RULES, over_cap, paper_split, speaker_split
+from corpora.summary import ManifestSummary
+
+STANDIN_MARK = "standin.json"
+"""A file of this name in a corpus's root says that the corpus was generated."""
+
+
+@dataclass
+class _Account:
+    """What became of the rows of a corpus so far."""
+
+    kept: list[Utterance] = field(default_factory=list)
+    dropped: list[Dropped] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    labels_read: Counter[str] = field(default_factory=Counter)
+
+
+def build_manifest(
+    corpus: str,
+    root: Path,
+    out: Path,
+    *,
+    split: str = "paper",
+    split_seed: int = 0,
+    cap: Mapping[str, int] | None = None,
+    label_map: Path | None = None,
+) -> ManifestSummary:
+    """Read the corpus under `root` and write its manifest to `out`.
+
+    Args:
+        corpus: name of the reader (`corpora/readers/`); the file name of `out` names the corpus.
+        root: the corpus's folder, or the CSV file for the reader `csv`.
+        out: CSV file to write.
+        split: paper, speaker, official (the corpus's own) or column (a CSV's own).
+        split_seed: seed of the split and of what the cap leaves out.
+        cap: at most so many of a class.
+        label_map: YAML of the corpus's label: class, in place of the built-in rule.
+
+    Raises:
+        InputError: an argument, the layout, or a file of the corpus is wrong.
+    """
+    root, out, cap = Path(root), Path(out), dict(cap or {})
+    _check_arguments(root, out, split)
+    labels = labels_of(corpus, label_map)
+    account = _read(corpus, root, labels)
+    if label_map is not None and labels is not None:
+        _note_idle_labels(account, labels, label_map)
+    before_cap = Counter(row.label for row in account.kept)
+    left_out = over_cap({row.id: row.label for row in account.kept}, cap, split_seed)
+    for row in account.kept:
+        if row.id in left_out:
+            reason = f"over the cap of {cap[row.label]} {row.label}"
+            account.dropped.append(Dropped(id=row.id, reason=reason, file=row.path))
+    rows = [row for row in account.kept if row.id not in left_out]
+    if not rows:
+        reasons = Counter(d.reason for d in account.dropped)
+        listed = "; ".join(f"{n} {reason}" for reason, n in reasons.most_common(3))
+        raise InputError(f"{root}: no utterance is left{': ' + listed if listed else ''}")
+    rows = [_rebased(row, root, out) for row in _split(rows, split, split_seed, root)]
+    describe = partial(
+        ManifestSummary,
+        manifest=str(out),
+        reader=corpus,
+        root=str(root),
+        origin=", ".join(sorted({row.origin for row in rows})),
+        split=split,
+        split_seed=split_seed,
+        cap=cap,
+        label_map=None if label_map is None else labels,
+        labels_read=dict(account.labels_read.most_common()),
+        before_cap={name: before_cap[name] for name in (*CLASSES, "") if before_cap[name]},
+        counts=_counts(rows),
+        n_speakers=len({row.speaker for row in rows if row.speaker}),
+        n_groups=len({row.group for row in rows if row.group}),
+        dropped=dict(Counter(d.reason for d in account.dropped).most_common()),
+        notes=dict(Counter(n.what for n in account.notes).most_common()),
+    )
+    return _write(out, rows, account.dropped, _folder(root), describe)
+
+
+def _check_arguments(root: Path, out: Path, split: str) -> None:
+    if os.path.realpath(out) == os.path.realpath(root):
+        raise InputError(f"{out}: --out is the input itself; give the manifest another name")
+    if out.suffix != ".csv":
+        raise InputError(f"{out}: a manifest's name ends in .csv")
+    check_corpus_name(out.stem)
+    if split not in SPLIT_RULES:
+        raise InputError(f"--split {split}: no such rule; {nearest(split, [*SPLIT_RULES])}")
+
+
+def _read(corpus: str, root: Path, labels: Mapping[str, str] | None) -> _Account:
+    """Run the reader, turn labels into classes, and set aside what cannot be used."""
+    account = _Account()
+    is_standin = (_folder(root) / STANDIN_MARK).is_file()
+    seen: set[str] = set()
+    try:
+        for item in find_reader(corpus)(root):
+            if isinstance(item, Note):
+                account.notes.append(item)
+                continue
+            if isinstance(item, Dropped):
+                account.dropped.append(item)
+                continue
+            account.labels_read[item.label] += 1
+            reason = _reason_to_drop(item, seen, labels, root)
+            seen.add(item.id)
+            if reason:
+                account.dropped.append(Dropped(id=item.id, reason=reason, file=item.path))
+                continue
+            account.kept.append(
+                dataclasses.replace(
+                    item,
+                    label=item.label if labels is None else labels.get(item.label, ""),
+                    shares=class_shares(item.shares, labels),
+                    origin=STANDIN if is_standin else item.origin,
+                )
+            )
+    except OSError as error:
+        raise InputError(f"{error.filename or root}: cannot be read ({error.strerror})") from error
+    return account
+
+
+def _reason_to_drop(
+    row: Utterance, seen: set[str], labels: Mapping[str, str] | None, root: Path
+) -> str:
+    if row.id in seen:
+        return "id stands twice"
+    start_s, end_s = row.start_s or 0.0, row.end_s
+    # Times are written with 6 decimals.
+    if start_s < 0 or (end_s is not None and round(end_s, 6) <= round(start_s, 6)):
+        return "ends before it starts"
+    if not row.label:
+        return ""
+    if labels is None and row.label not in CLASSES:
+        raise InputError(
+            f"{root}: {row.id}: label '{row.label}' is not a class; "
+            f"{nearest(row.label, [*CLASSES])}, or say with --label-map what class it is"
+        )
+    if labels is not None and row.label not in labels:
+        return f"label {row.label} is no class"
+    return ""
+
+
+def _note_idle_labels(account: _Account, labels: Mapping[str, str], label_map: Path) -> None:
+    for label in labels:
+        if label not in account.labels_read:
+            what = f"label {label} of {label_map} is in no row"
+            account.notes.append(Note(what=what, file=str(label_map)))
+
+
+def _split(rows: Sequence[Utterance], rule: str, seed: int, root: Path) -> list[Utterance]:
+    if rule == "paper":
+        split_of = paper_split([row.id for row in rows], seed)
+    elif rule == "speaker":
+        split_of = speaker_split({row.id: row.group for row in rows}, seed)
+    else:
+        split_of = {row.id: row.split for row in rows}
+        without = [row.id for row in rows if not row.split]
+        if without:
+            whose = "the CSV has no column split" if rule == "column" else "none is prescribed"
+            raise InputError(
+                f"{root}: --split {rule}, but {whose} for {len(without)} rows "
+                f"(first '{without[0]}'); use --split paper or speaker"
+            )
+    return [dataclasses.replace(row, split=split_of[row.id]) for row in rows]
+
+
+def _folder(root: Path) -> Path:
+    """What the paths that a reader yields are relative to."""
+    return root if root.is_dir() else root.parent
+
+
+def _rebased(row: Utterance, root: Path, out: Path) -> Utterance:
+    """The row with paths relative to the manifest's folder; absolute ones stay."""
+    # `..` steps up from where a link leads, so the manifest's folder is resolved; the corpus's is
+    # not, so that a link to it may be pointed elsewhere.
+    here, there = os.path.realpath(out.parent), os.path.abspath(_folder(root))
+
+    def rebase(path: str) -> str:
+        if not path or os.path.isabs(path):
+            return path
+        return os.path.relpath(os.path.join(there, path), here)
+
+    return dataclasses.replace(row, path=rebase(row.path), audio_path=rebase(row.audio_path))
+
+
+def _counts(rows: Sequence[Utterance]) -> dict[str, dict[str, int]]:
+    """Class ("" for none) → split → number of rows."""
+    counted = Counter((row.label, row.split) for row in rows)
+    labels = [*CLASSES, *([""] if any(not row.label for row in rows) else [])]
+    return {label: {split: counted[label, split] for split in SPLITS} for label in labels}
+
+
+def _write(
+    out: Path,
+    rows: Sequence[Utterance],
+    dropped: Sequence[Dropped],
+    folder: Path,
+    describe: Callable[..., ManifestSummary],
+) -> ManifestSummary:
+    """Write the three files; the manifest is renamed into place last."""
+    with (
+        atomic_path(out) as manifest,
+        atomic_path(out.with_suffix(".dropped.csv")) as dropped_csv,
+        atomic_path(out.with_suffix(".meta.json")) as meta,
+    ):
+        write_manifest(manifest, rows)
+        problems = check_manifest(manifest)
+        if problems:
+            raise InputError(problems[0].replace(str(manifest), str(out)))
+        summary = describe(manifest_sha256=hashlib.sha256(manifest.read_bytes()).hexdigest())
+        meta.write_text(summary.to_json() + "\n", encoding="utf-8")
+        with open(dropped_csv, "w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["id", "reason", "file", "line"])
+            for row in dropped:
+                where = str(folder / row.file) if row.file else ""
+                writer.writerow([row.id, row.reason, where, "" if row.line is None else row.line])
+    return summary
