@@ -5,6 +5,7 @@ Each function gives flags of one subcommand of `amanda`; `amanda.settings.to_fla
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from amanda.config import Config, CorpusConfig, StandinConfig
 
@@ -59,5 +60,5 @@ def _flag(name: str, value: str | float | None) -> list[str]:
     return [] if value in (None, "") else [name, str(value)]
 
 
-def _weights(weights: Mapping[str, float]) -> str:
+def _weights(weights: Mapping[Any, float]) -> str:
     return ",".join(f"{name}={value:g}" for name, value in weights.items())
