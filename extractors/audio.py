@@ -213,6 +213,7 @@ def _finish(
         clip=np.ascontiguousarray(waveform, np.float32),
         status="truncated" if short else "ok",
         detail=f"the sound ends {missing_s:.2f} s before the clip{trouble}" if short else "",
+        end_s=reached / rate_hz if clip.stop is None else None,
     )
 
 

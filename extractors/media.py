@@ -55,12 +55,16 @@ class DecodedClip:
     """What came of a request: a clip, or the reason why there is none.
 
     `truncated` is a clip that the recording cuts short: usable, and `detail` says by how much.
+
+    Attributes:
+        end_s: where the recording ends, for a request that did not say where to end.
     """
 
     row: int
     clip: Clip | None
     status: str = "ok"
     detail: str = ""
+    end_s: float | None = None
 
 
 @contextmanager

@@ -63,6 +63,13 @@ def read_video_clips(
             yield DecodedClip(row=request.row, clip=None, status=error.status, detail=error.detail)
 
 
+def pictures_of(container: "av.container.InputContainer") -> "av.VideoStream | None":
+    """The first video stream, or None. A sound file's cover picture is none."""
+    covers = av.stream.Disposition.attached_pic
+    streams = (s for s in container.streams.video if not s.disposition & covers)
+    return next(streams, None)
+
+
 @dataclass(slots=True)
 class _Shown:
     """A decoded frame, its time on the recording's clock, and its RGB picture once asked for."""
@@ -99,12 +106,10 @@ class _Walk:
         requests: Sequence[ClipRequest],
         n_frames: int,
     ):
-        # A cover picture of a sound file is a video stream to the demuxer, not to us.
-        covers = av.stream.Disposition.attached_pic
-        streams = [s for s in container.streams.video if not s.disposition & covers]
-        if not streams:
+        stream = pictures_of(container)
+        if stream is None:
             raise MediaError("no_video", "the file has no video stream")
-        self.container, self.stream = container, streams[0]
+        self.container, self.stream = container, stream
         self.stream.codec_context.thread_count = 1
         self.requests, self.n_frames = requests, n_frames
         self.zero_s = clock_start_s(container)
@@ -160,6 +165,7 @@ class _Walk:
             return DecodedClip(row=request.row, clip=None, status="unreadable", detail=detail)
         return DecodedClip(
             row=request.row,
+            end_s=clip.end_s if request.end_s is None else None,
             clip=VideoClip(
                 frames=np.stack(clip.frames),
                 time_s=np.asarray(clip.times_s, np.float64),
@@ -264,4 +270,4 @@ def _to_rgb(frame: "av.VideoFrame", aspect: Fraction) -> UInt8[np.ndarray, "heig
     return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
 
 
-__all__ = ["FRAME_RULE", "SEEK_GAP_S", "read_video_clips", "sample_instants"]
+__all__ = ["FRAME_RULE", "SEEK_GAP_S", "pictures_of", "read_video_clips", "sample_instants"]

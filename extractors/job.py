@@ -1,0 +1,225 @@
+"""What one extraction is: a manifest, a profile, options; what all its shards have in common."""
+
+import hashlib
+import importlib
+import importlib.metadata
+import json
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import torch
+
+from amanda.store.errors import InputError, nearest
+from amanda.store.features import UtteranceTable
+from amanda.store.manifest import Utterance, read_manifest
+from amanda.store.names import CLASSES, MODALITIES, RECORDED, STANDIN
+from extractors import EXTRACT_VERSION
+from extractors.audio import RESAMPLER
+from extractors.base import Extractor
+from extractors.profiles import Profile
+from extractors.sources import Reader, present_modalities
+from extractors.video import FRAME_RULE
+from extractors.weights import language_warning
+
+PACKAGES = (
+    "torch",
+    "transformers",
+    "av",
+    "opencv-python",
+    "face-alignment",
+    "soxr",
+    "h5py",
+    "numpy",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One extraction, with everything that its shards must agree on.
+
+    Attributes:
+        manifest_sha256: of the CSV's bytes.
+        modalities: those extracted: of the profile, asked for, and present in the corpus.
+    """
+
+    manifest: Path
+    manifest_sha256: str
+    utterances: Sequence[Utterance]
+    corpus: str
+    profile: Profile
+    modalities: Sequence[str]
+    device: torch.device
+    downmix: bool
+    _extractors: dict[str, Extractor] = field(default_factory=dict, repr=False)
+
+    @cached_property
+    def key(self) -> str:
+        """What decides whether a finished shard can be used again."""
+        parts = {
+            "manifest": self.manifest_sha256,
+            "corpus": self.corpus,
+            "profile": self.profile.key,
+            "stage": EXTRACT_VERSION,
+            "modalities": list(self.modalities),
+            "downmix": self.downmix,
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def origin(self) -> str:
+        """Stand-in as soon as one row is: nothing made with it speaks about real recordings."""
+        return STANDIN if any(u.origin == STANDIN for u in self.utterances) else RECORDED
+
+    @property
+    def reader(self) -> Reader:
+        visual = self.profile.visual
+        return Reader(
+            manifest=self.manifest,
+            utterances=self.utterances,
+            n_frames=visual.n_frames if visual else 0,
+            downmix=self.downmix,
+        )
+
+    def builder(self, modality: str) -> Callable[[], Extractor]:
+        """A function that gives the modality's extractor, loading its model at the first call."""
+
+        def build() -> Extractor:
+            if modality not in self._extractors:
+                # Imported when used: a corpus without text needs no tokenizers.
+                module = importlib.import_module(f"extractors.{modality}")
+                section = getattr(self.profile, modality)
+                self._extractors[modality] = module.build(section, device=str(self.device))
+            return self._extractors[modality]
+
+        return build
+
+    @property
+    def languages(self) -> list[str]:
+        """Those that the manifest names."""
+        return sorted({u.language for u in self.utterances if u.language})
+
+    def language_warnings(self) -> list[str]:
+        """One sentence for each model that was not trained on a language of the corpus."""
+        warnings = []
+        for modality in ("lexical", "acoustic"):
+            if modality in self.modalities:
+                section = getattr(self.profile, modality)
+                found = (
+                    language_warning(modality, section, language) for language in self.languages
+                )
+                warnings += [warning for warning in found if warning]
+        return warnings
+
+    def attrs(self) -> dict[str, Any]:
+        """Provenance, for the root of the feature file."""
+        return {
+            "manifest_sha256": self.manifest_sha256,
+            "profile_key": self.profile.key,
+            "profile_json": self.profile.model_dump_json(),
+            "extract_version": EXTRACT_VERSION,
+            "versions": json.dumps(_versions()),
+            "device": self.device.type,
+            "frame_rule": FRAME_RULE,
+            "resampler": RESAMPLER,
+            "downmix": self.downmix,
+            "languages": ", ".join(self.languages),
+            "warnings": "\n".join(self.language_warnings()),
+        }
+
+    def table(self, rows: Sequence[int], end_s: dict[int, float]) -> UtteranceTable:
+        """The columns of these rows. `end_s` holds ends that were found by decoding.
+
+        Whether there are targets is decided by the whole manifest, so that all shards have them.
+        """
+        chosen = [self.utterances[row] for row in rows]
+        ends = [
+            u.end_s if u.end_s is not None else end_s.get(row, np.nan)
+            for row, u in zip(rows, chosen, strict=True)
+        ]
+        return UtteranceTable(
+            id=[u.id for u in chosen],
+            label=np.array([_label(u) for u in chosen], np.int8),
+            split=[u.split for u in chosen],
+            speaker=[u.speaker for u in chosen],
+            group=[u.group for u in chosen],
+            text=[u.text for u in chosen],
+            start_s=np.array([u.start_s or 0.0 for u in chosen], np.float64),
+            end_s=np.array(ends, np.float64),
+            source=[u.path or u.audio_path for u in chosen],
+            label_names=CLASSES,
+            **self._targets(chosen),
+        )
+
+    def _targets(self, chosen: Sequence[Utterance]) -> dict[str, np.ndarray]:
+        targets: dict[str, np.ndarray] = {}
+        if any(value is not None for u in self.utterances for value in _vad(u)):
+            vad = [[np.nan if v is None else v for v in _vad(u)] for u in chosen]
+            targets["vad"] = np.array(vad, np.float32).reshape(-1, 3)
+        if any(u.shares for u in self.utterances):
+            none = dict.fromkeys(CLASSES, np.nan)
+            shares = [u.shares or none for u in chosen]
+            dist = [[share.get(name, 0.0) for name in CLASSES] for share in shares]
+            targets["label_dist"] = np.array(dist, np.float32).reshape(-1, len(CLASSES))
+        if any(u.n_raters is not None for u in self.utterances):
+            targets["n_raters"] = np.array([u.n_raters or 0 for u in chosen], np.int32)
+        return targets
+
+
+def make_job(
+    manifest: Path,
+    *,
+    corpus: str,
+    profile: Profile,
+    modalities: Sequence[str],
+    device: torch.device,
+    downmix: bool,
+) -> Job:
+    """Read a manifest and decide what is extracted from it.
+
+    Raises:
+        InputError: the manifest is wrong, a modality is unknown or not in the profile, no file of
+            the manifest exists, or nothing of what is wanted is in it.
+    """
+    utterances = read_manifest(manifest)
+    for name in modalities:
+        if name not in MODALITIES:
+            raise InputError(f"--modalities '{name}': {nearest(name, list(MODALITIES))}")
+        if name not in profile.modalities:
+            raise InputError(
+                f"--modalities '{name}': profile '{profile.name}' has no section {name}; it has "
+                f"{', '.join(profile.modalities)}"
+            )
+    wanted = [m for m in profile.modalities if not modalities or m in modalities]
+    return Job(
+        manifest=manifest,
+        manifest_sha256=hashlib.sha256(Path(manifest).read_bytes()).hexdigest(),
+        utterances=utterances,
+        corpus=corpus,
+        profile=profile,
+        modalities=present_modalities(manifest, utterances, wanted),
+        device=device,
+        downmix=downmix,
+    )
+
+
+def _label(utterance: Utterance) -> int:
+    return CLASSES.index(utterance.label) if utterance.label else -1
+
+
+def _vad(utterance: Utterance) -> tuple[float | None, float | None, float | None]:
+    return utterance.valence, utterance.arousal, utterance.dominance
+
+
+def _versions() -> dict[str, str]:
+    """Versions of what decodes and computes; a package may be installed under another name."""
+    versions = {"libavcodec": ".".join(map(str, av.library_versions["libavcodec"]))}
+    for name in PACKAGES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    return versions
