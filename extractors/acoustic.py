@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ class Window:
     keep_stop: int
 
 
+@runtime_checkable
 class SpeechEncoder(Protocol):
     """One family of models.
 
@@ -98,14 +99,14 @@ def build(settings: AcousticSettings, *, device: str | torch.device = "cpu") -> 
 
 
 def _load(path: Path, settings: AcousticSettings, device: str | torch.device) -> SpeechEncoder:
-    from extractors.wav2vec2 import Wav2Vec2Encoder
-    from extractors.whisper import WhisperSpeechEncoder, is_whisper
+    from extractors.wav2vec2 import load_wav2vec2
+    from extractors.whisper import is_whisper, load_whisper
 
     if is_whisper(path):
-        return WhisperSpeechEncoder.load(path, settings, device=device)
+        return load_whisper(path, settings, device=device)
     if settings.full_window:
         raise InputError(f"full_window is for Whisper models, and {settings.model} is another")
-    return Wav2Vec2Encoder.load(path, settings, device=device)
+    return load_wav2vec2(path, settings, device=device)
 
 
 def _window_frames(encoder: SpeechEncoder, settings: AcousticSettings) -> tuple[int, int]:
@@ -164,7 +165,7 @@ class AcousticExtractor:
         self.n_layers = len(settings.layers)
         self.width = encoder.width
 
-    def __call__(self, clips: Sequence[Float[np.ndarray, "samples"]]) -> list[SequenceFeatures]:
+    def __call__(self, clips: Sequence[Float[np.ndarray, "_"]]) -> list[SequenceFeatures]:
         """Features of each waveform, in the order given.
 
         `time_s` is the centre of the stretch of sound that a frame looks at. Status is `no_audio`

@@ -7,7 +7,7 @@ clips are put together in calls.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, UInt8
@@ -51,6 +51,7 @@ class VideoClip:
     region: tuple[float, float, float, float] | None = None
 
 
+@runtime_checkable
 class Extractor(Protocol):
     """`clips` are texts (str), 16 kHz mono float32 waveforms, or `VideoClip`s, by modality.
 

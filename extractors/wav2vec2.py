@@ -6,9 +6,10 @@ only the transformer runs on padded batches, with a mask: equal to a clip alone 
 group norm and layer norm models alike. Each clip is normalised before it is padded.
 """
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +28,10 @@ from extractors.pretrained import (
 )
 from extractors.profiles import AcousticSettings
 
-FAMILY = ("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat", "data2vec-audio")
+PADDED = ("wav2vec2", "hubert", "wavlm", "unispeech", "unispeech-sat")
+# Several convolutions over time in a row: what the first makes of the padding, the next one sees.
+ONE_BY_ONE = ("data2vec-audio", "wav2vec2-conformer")
+FAMILY = (*PADDED, *ONE_BY_ONE)
 
 
 class Wav2Vec2Encoder:
@@ -48,27 +52,6 @@ class Wav2Vec2Encoder:
         self.description = f"waveform {scale}"
         self.device = next(model.parameters()).device
 
-    @classmethod
-    def load(cls, path: Path, settings: AcousticSettings, *, device: str | torch.device) -> Self:
-        from transformers import AutoFeatureExtractor
-
-        kind = model_type(path)
-        if kind not in FAMILY:
-            raise InputError(
-                f"{path}: a model of type '{kind}'; speech encoders known here are whisper, "
-                f"{', '.join(FAMILY)}"
-            )
-        normalise = settings.normalise
-        if normalise is None:
-            extractor = load_preprocessor(
-                AutoFeatureExtractor,
-                path,
-                "feature extractor, which says whether waveforms are normalised (or set "
-                "`normalise`),",
-            )
-            normalise = bool(extractor.do_normalize)
-        return cls(load_encoder(path, device=device), normalise, settings)
-
     def n_frames(self, n_samples: int) -> int:
         return (n_samples - self.field) // self.stride + 1
 
@@ -81,21 +64,16 @@ class Wav2Vec2Encoder:
     def run(
         self, prepared: Sequence[Tensor], windows: Sequence[Window]
     ) -> Float[Tensor, "batch time layers width"]:
-        lengths = [window.stop - window.start for window in windows]
-        with exact():
+        with exact(), warnings.catch_warnings():
+            # transformers' WavLM gives torch masks of two types: right, but torch says it will end.
+            warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")
             fronts = [
                 self._front(waveform, window)
                 for waveform, window in zip(prepared, windows, strict=True)
             ]
-            hidden = self.model.feature_projection(nn.utils.rnn.pad_sequence(fronts, True))
-            hidden = hidden[0] if isinstance(hidden, tuple) else hidden
-            mask = length_mask(lengths, self.device)
-            return run_blocks(
-                self.model.encoder.layers,
-                self.settings.layers,
-                self.settings.last_block,
-                lambda: self.model.encoder(hidden, attention_mask=mask).last_hidden_state,
-            )
+            if self.model.config.model_type in PADDED:
+                return self._transformer(fronts)
+            return nn.utils.rnn.pad_sequence([self._transformer([f])[0] for f in fronts], True)
 
     def _front(
         self, waveform: Float[Tensor, "samples"], window: Window
@@ -103,8 +81,47 @@ class Wav2Vec2Encoder:
         """The convolutional front end over one window of one clip."""
         first = window.start * self.stride
         last = (window.stop - 1) * self.stride + self.field
+        if window.stop == self.n_frames(len(waveform)):
+            last = len(waveform)  # too few samples for a frame more, but group norm counts them
         piece = waveform[first:last].to(self.device)
         return self.model.feature_extractor(piece[None])[0].T
+
+    def _transformer(
+        self, fronts: Sequence[Float[Tensor, "_ channels"]]
+    ) -> Float[Tensor, "batch time layers width"]:
+        hidden = self.model.feature_projection(nn.utils.rnn.pad_sequence(list(fronts), True))
+        hidden = hidden[0] if isinstance(hidden, tuple) else hidden
+        mask = length_mask([len(front) for front in fronts], self.device)
+        return run_blocks(
+            self.model.encoder.layers,
+            self.settings.layers,
+            self.settings.last_block,
+            lambda: self.model.encoder(hidden, attention_mask=mask).last_hidden_state,
+        )
+
+
+def load_wav2vec2(
+    path: Path, settings: AcousticSettings, *, device: str | torch.device
+) -> Wav2Vec2Encoder:
+    """The model of a folder.
+
+    Raises:
+        InputError: it is of another family, or nothing says whether waveforms are normalised.
+    """
+    from transformers import AutoFeatureExtractor
+
+    kind = model_type(path)
+    if kind not in FAMILY:
+        raise InputError(
+            f"{path}: a model of type '{kind}'; speech encoders known here are whisper, "
+            f"{', '.join(FAMILY)}"
+        )
+    normalise = settings.normalise
+    if normalise is None:
+        what = "feature extractor, which says whether waveforms are normalised (or set `normalise`)"
+        extractor = load_preprocessor(AutoFeatureExtractor, path, what)
+        normalise = bool(extractor.do_normalize)
+    return Wav2Vec2Encoder(load_encoder(path, device=device), normalise, settings)
 
 
 def _stride_and_field(kernels: Sequence[int], strides: Sequence[int]) -> tuple[int, int]:

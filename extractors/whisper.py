@@ -13,7 +13,7 @@ maximum) is the whole clip's, also where a long clip is cut into windows.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import torch
@@ -62,20 +62,6 @@ class WhisperSpeechEncoder:
         frames = "in a silent 30 s window" if settings.full_window else "on the clip's own frames"
         self.description = f"log-mel {mel.feature_size}, {frames}"
         self.device = next(encoder.parameters()).device
-
-    @classmethod
-    def load(cls, path: Path, settings: AcousticSettings, *, device: str | torch.device) -> Self:
-        from transformers import WhisperFeatureExtractor
-
-        if (path / CTRANSLATE2_FILE).is_file():
-            from extractors.whisper_ct2 import load_whisper_encoder
-
-            encoder: Any = load_whisper_encoder(path / CTRANSLATE2_FILE)
-            encoder.to(device)
-            n_mels = int(encoder.config.num_mel_bins)
-            return cls(encoder, WhisperFeatureExtractor(feature_size=n_mels), settings)
-        mel = load_preprocessor(WhisperFeatureExtractor, path, "feature extractor")
-        return cls(load_encoder(path, device=device).get_encoder(), mel, settings)
 
     def n_frames(self, n_samples: int) -> int:
         return -(-n_samples // self.samples_a_frame)
@@ -137,3 +123,20 @@ class WhisperSpeechEncoder:
             out = layer(hidden, mask)
             hidden = out[0] if isinstance(out, tuple) else out
         return encoder.layer_norm(hidden)
+
+
+def load_whisper(
+    path: Path, settings: AcousticSettings, *, device: str | torch.device
+) -> WhisperSpeechEncoder:
+    """The encoder of a folder in CTranslate2's or transformers' form."""
+    from transformers import WhisperFeatureExtractor
+
+    if (path / CTRANSLATE2_FILE).is_file():
+        from extractors.whisper_ct2 import load_whisper_encoder
+
+        encoder: Any = load_whisper_encoder(path / CTRANSLATE2_FILE)
+        encoder.to(device)
+        n_mels = int(encoder.config.num_mel_bins)
+        return WhisperSpeechEncoder(encoder, WhisperFeatureExtractor(feature_size=n_mels), settings)
+    mel = load_preprocessor(WhisperFeatureExtractor, path, "feature extractor")
+    return WhisperSpeechEncoder(load_encoder(path, device=device).get_encoder(), mel, settings)
