@@ -133,6 +133,7 @@ def _read(corpus: str, root: Path, labels: Mapping[str, str] | None) -> _Account
             account.kept.append(
                 dataclasses.replace(
                     item,
+                    text=" ".join(item.text.split()),
                     label=item.label if labels is None else labels.get(item.label, ""),
                     shares=class_shares(item.shares, labels),
                     origin=STANDIN if is_standin else item.origin,
