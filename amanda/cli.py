@@ -26,10 +26,11 @@ app = typer.Typer(
 )
 
 
-def _show_version(value: bool) -> None:
+def _show_version(value: bool) -> bool:
     if value:
         typer.echo(f"amanda {__version__}")
         raise typer.Exit()
+    return value
 
 
 @app.callback()
