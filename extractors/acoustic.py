@@ -181,11 +181,8 @@ class AcousticExtractor:
                 values[i] = np.empty((n_frames, self.n_layers, self.width), np.float32)
                 prepared[i] = self.encoder.prepare(np.asarray(clip, np.float32))
                 pieces += [(i, w) for w in plan_windows(n_frames, self.window, self.overlap)]
-        seconds = batch_budget(
-            self.settings.seconds_per_batch, self.encoder.device, cpu=10.0, gpu=240.0
-        )
         lengths = [window.stop - window.start for _, window in pieces]
-        for batch in batches_by_length(lengths, seconds / self.encoder.hop_s):
+        for batch in batches_by_length(lengths, self._budget_frames()):
             chosen = [pieces[j] for j in batch]
             out = self.encoder.run([prepared[i] for i, _ in chosen], [w for _, w in chosen])
             for (i, window), piece in zip(chosen, out, strict=True):
@@ -193,6 +190,11 @@ class AcousticExtractor:
                 where = f"acoustic, {self.attrs['model']}, a clip of {len(clips[i])} samples"
                 values[i][window.keep_start : window.keep_stop] = to_numpy(kept, where)
         return [done or self._features(values[i]) for i, done in enumerate(features)]
+
+    def _budget_frames(self) -> int:
+        seconds = self.settings.seconds_per_batch
+        asked = None if seconds is None else max(1, round(seconds / self.encoder.hop_s))
+        return batch_budget(asked, self.encoder.device, cpu=500, gpu=12_000)
 
     def _features(self, values: Float[np.ndarray, "time layers width"]) -> SequenceFeatures:
         time_s = self.encoder.first_s + self.encoder.hop_s * np.arange(len(values))

@@ -33,6 +33,7 @@ from extractors.profiles import LexicalSettings
 from extractors.weights import find
 
 MODALITY = "lexical"
+VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,14 +61,8 @@ def build(settings: LexicalSettings, *, device: str | torch.device = "cpu") -> E
     Raises:
         InputError: the weights are missing or damaged, or the model has no such block.
     """
-    from transformers import AutoTokenizer
-
     located = find(settings.model, settings.revision)
-    tokenizer = load_preprocessor(AutoTokenizer, located.path, "tokenizer")
-    if not tokenizer.is_fast:
-        raise InputError(
-            f"{located.path}: its tokenizer has no fast form (tokenizer.json), which word ids need"
-        )
+    tokenizer = _load_tokenizer(located.path)
     model = load_encoder(located.path, device=device)
     if model.config.is_encoder_decoder:
         model = model.get_encoder()
@@ -75,6 +70,12 @@ def build(settings: LexicalSettings, *, device: str | torch.device = "cpu") -> E
         model.pooler = None  # the sentence vector: not used, and not in every checkpoint
     n_blocks = int(model.config.num_hidden_layers)
     check_layers(settings.layers, n_blocks, settings.model)
+    n_words = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > n_words:
+        raise InputError(
+            f"{located.path}: the tokenizer has {len(tokenizer)} tokens and the model knows "
+            f"{n_words}; they are of different models"
+        )
     limit = _max_tokens(model, tokenizer, settings)
     preprocessing = (
         f"text as given; {type(tokenizer).__name__}; special tokens "
@@ -94,6 +95,20 @@ def build(settings: LexicalSettings, *, device: str | torch.device = "cpu") -> E
     return LexicalExtractor(
         model=model, tokenizer=tokenizer, settings=settings, max_tokens=limit, attrs=attrs
     )
+
+
+def _load_tokenizer(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    # Without any of these, transformers makes a tokenizer that knows no word.
+    if not any(file for name in VOCABULARIES for file in folder.glob(name)):
+        raise InputError(f"{folder}: no tokenizer in it ({', '.join(VOCABULARIES)})")
+    tokenizer = load_preprocessor(AutoTokenizer, folder, "tokenizer")
+    if not tokenizer.is_fast:
+        raise InputError(
+            f"{folder}: its tokenizer has no fast form (tokenizer.json), which word ids need"
+        )
+    return tokenizer
 
 
 def _max_tokens(model: Any, tokenizer: Any, settings: LexicalSettings) -> int:

@@ -172,7 +172,7 @@ def exact() -> Iterator[None]:
         yield
 
 
-def batch_budget(asked: float | None, device: torch.device, *, cpu: float, gpu: float) -> float:
+def batch_budget(asked: int | None, device: torch.device, *, cpu: int, gpu: int) -> int:
     """How much to run at once: what the settings ask for, else what suits the device.
 
     On a CPU small batches win, since padding and the mask cost more than they save.
@@ -180,7 +180,7 @@ def batch_budget(asked: float | None, device: torch.device, *, cpu: float, gpu: 
     return asked if asked is not None else (cpu if device.type == "cpu" else gpu)
 
 
-def batches_by_length(lengths: Sequence[int], budget: float) -> list[list[int]]:
+def batches_by_length(lengths: Sequence[int], budget: int) -> list[list[int]]:
     """Indices in batches of similar length, longest first, each at most `budget` when padded.
 
     >>> batches_by_length([3, 9, 2, 8], budget=18)
