@@ -9,7 +9,7 @@ map, averaged over the 4 × 4 positions.
 import itertools
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import h5py
 import numpy as np
@@ -26,6 +26,7 @@ from extractors.weights import find
 FER_CLASSES = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
 
+@runtime_checkable
 class ExpressionNetwork(Protocol):
     """Face crops to features.
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -39,6 +39,7 @@ class Detections:
     scores: Float32[np.ndarray, "k"]
 
 
+@runtime_checkable
 class FaceDetector(Protocol):
     """`attrs` says what was run: name, threshold, overlap at which boxes count as one face."""
 

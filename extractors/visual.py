@@ -51,7 +51,6 @@ def build(settings: VisualSettings, *, device: str = "cpu") -> Extractor:
         detector=detector,
         network=network,
         margin=settings.margin,
-        batch_size=settings.batch_size,
         attrs=attrs,
     )
 
@@ -94,12 +93,10 @@ class VisualExtractor:
         detector: FaceDetector,
         network: ExpressionNetwork,
         margin: float,
-        batch_size: int,
         attrs: Mapping[str, Any],
     ):
         self.detector, self.network = detector, network
-        self.margin, self.batch_size = margin, batch_size
-        self.attrs, self.width = attrs, network.width
+        self.margin, self.attrs, self.width = margin, attrs, network.width
 
     def __call__(self, clips: Sequence[VideoClip]) -> list[SequenceFeatures]:
         faces = self.find_faces(clips)
