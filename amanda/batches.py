@@ -54,6 +54,8 @@ class Packed:
 
 Inputs = Mapping[str, Packed]
 """Each modality of the same n utterances."""
+Rows = Int64[np.ndarray, "n"]
+"""Row numbers of a split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,30 +128,56 @@ class Batch:
     label: Int64[Tensor, "n_labelled"]
 
 
-def pack(parts: Sequence[tuple[Sequences, Int64[np.ndarray, "_"]]], device: torch.device) -> Packed:
-    """The rows of each part, one after another, as float32 on `device`."""
-    lengths = [sequences.lengths[rows] for sequences, rows in parts]
-    n_frames = [int(each.sum()) for each in lengths]
-    dim = parts[0][0].values.shape[1]
-    values = torch.empty((sum(n_frames), dim), dtype=torch.float32, device=device)
-    start = 0
-    for (sequences, rows), each, n in zip(parts, lengths, n_frames, strict=True):
-        ends = np.cumsum(each)
-        frames = np.repeat(sequences.offsets[rows] - (ends - each), each) + np.arange(n)
-        index = torch.from_numpy(frames).to(sequences.values.device)
-        part = values[start : start + n]
-        part.copy_(sequences.values.index_select(0, index))
-        if sequences.scaling is not None:
-            part.sub_(sequences.scaling.mean).div_(sequences.scaling.scale)
-        start += n
-    return Packed(values, np.concatenate(lengths))
+class Packer:
+    """Packs rows into memory that it uses again, since asking the system for fresh memory at every
+    step takes longer than filling it. What it returns is good until its next call.
+    """
+
+    def __init__(self, device: torch.device):
+        self.device = device
+        self.memory: dict[str, Tensor] = {}
+
+    def __call__(self, parts: Sequence[tuple[Mapping[str, Sequences], Rows]]) -> Inputs:
+        """Every modality of the rows of each part, one after another, as float32."""
+        return {
+            name: self._pack(name, [(sequences[name], rows) for sequences, rows in parts])
+            for name in parts[0][0]
+        }
+
+    def _pack(self, name: str, parts: Sequence[tuple[Sequences, Rows]]) -> Packed:
+        lengths = np.concatenate([sequences.lengths[rows] for sequences, rows in parts])
+        values = self._take(name, int(lengths.sum()), parts[0][0].values.shape[1])
+        start = 0
+        for sequences, rows in parts:
+            part = values[start : start + int(sequences.lengths[rows].sum())]
+            _copy_rows(sequences, rows, part)
+            if sequences.scaling is not None:
+                part.sub_(sequences.scaling.mean).div_(sequences.scaling.scale)
+            start += len(part)
+        return Packed(values, lengths)
+
+    def _take(self, name: str, n_frames: int, dim: int) -> Float32[Tensor, "frames dim"]:
+        memory = self.memory.get(name)
+        if memory is None or len(memory) < n_frames:
+            # A little more than is needed now, since the next batch may be a little longer.
+            memory = torch.empty((n_frames + n_frames // 4, dim), device=self.device)
+            self.memory[name] = memory
+        return memory[:n_frames]
 
 
-def pack_rows(
-    split: LabelledSplit | UnlabelledSplit, rows: Int64[np.ndarray, "n"], device: torch.device
-) -> Inputs:
-    """Every modality of the rows of one split."""
-    return {name: pack([(part, rows)], device) for name, part in split.sequences.items()}
+def _copy_rows(sequences: Sequences, rows: Rows, out: Float32[Tensor, "frames dim"]) -> None:
+    starts, stops = sequences.offsets[rows], sequences.offsets[rows + 1]
+    if sequences.values.device.type == "cpu" and out.device.type == "cpu":
+        at = 0
+        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
+            out[at : at + stop - start].copy_(sequences.values[start:stop])
+            at += stop - start
+        return
+    lengths = stops - starts
+    ends = np.cumsum(lengths)
+    frames = np.repeat(starts - (ends - lengths), lengths) + np.arange(len(out))
+    index = torch.from_numpy(frames).to(sequences.values.device)
+    out.copy_(sequences.values.index_select(0, index))
 
 
 def row_stream(
@@ -184,8 +212,11 @@ def batch_stream(
     seed: int,
     device: torch.device,
 ) -> Iterator[Batch]:
-    """Endless batches. The same seed draws the same rows whatever the method, target or not."""
-    label = torch.from_numpy(labelled.label).to(device)
+    """Endless batches, each good until the next is drawn.
+
+    The same seed draws the same rows whatever the method, with or without the target.
+    """
+    label, packer = torch.from_numpy(labelled.label).to(device), Packer(device)
     generators = [np.random.default_rng([seed, domain]) for domain in (0, 1)]
     labelled_rows = row_stream(len(labelled), batch_size, generators[0])
     target_rows = row_stream(len(target), batch_size, generators[1]) if target is not None else None
@@ -194,11 +225,7 @@ def batch_stream(
         parts = [(labelled.sequences, rows)]
         if target is not None and target_rows is not None:
             parts.append((target.sequences, next(target_rows)))
-        inputs = {
-            name: pack([(sequences[name], rows) for sequences, rows in parts], device)
-            for name in labelled.sequences
-        }
-        yield Batch(inputs, label[torch.from_numpy(rows).to(device)])
+        yield Batch(packer(parts), label[torch.from_numpy(rows).to(device)])
 
 
 def warn_if_small(name: str, n: int, batch_size: int) -> None:

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32
 from sklearn.metrics import f1_score
 from torch.nn import functional
 
-from amanda.batches import LabelledSplit, UnlabelledSplit, pack_rows
+from amanda.batches import LabelledSplit, Packer, Rows, UnlabelledSplit
 from amanda.networks import Model, Outputs
 from amanda.records import LAST, ORACLE, Selection, TestRows
 from amanda.store.names import JOINT
@@ -55,15 +55,16 @@ class Evaluation:
 def predict(
     model: Model,
     split: LabelledSplit | UnlabelledSplit,
-    device: torch.device,
-    rows: Int64[np.ndarray, "n"] | None = None,
+    packer: Packer,
+    rows: Rows | None = None,
 ) -> Predictions:
     """The answers of `model`, which is in evaluation mode, on `rows` of a split (None: all)."""
     rows = np.arange(len(split)) if rows is None else rows
     probabilities: dict[str, list[np.ndarray]] = {}
     features = [np.empty((0, model.dim * len(model.encoders)), np.float32)]
     for start in range(0, max(len(rows), 1), _ROWS_AT_ONCE):
-        outputs = model(pack_rows(split, rows[start : start + _ROWS_AT_ONCE], device))
+        block = rows[start : start + _ROWS_AT_ONCE]
+        outputs = model(packer([(split.sequences, block)]))
         features.append(outputs.representation[JOINT].cpu().numpy())
         for branch, p in branch_probabilities(outputs).items():
             probabilities.setdefault(branch, []).append(p)
@@ -93,7 +94,7 @@ class Evaluator:
     """
 
     def __init__(self, data: TrainingData, seed: int, device: torch.device):
-        self.data, self.device = data, device
+        self.data, self.packer = data, Packer(device)
         generator = np.random.default_rng([seed, 2])
         n = len(data.target_val)
         self.samples = [
@@ -104,12 +105,12 @@ class Evaluator:
     def __call__(self, model: Model, epoch: int) -> Evaluation:
         """Evaluate; the model is in training mode before and after."""
         model.eval()
-        data, device = self.data, self.device
-        val = predict(model, data.labelled_val, device)
-        train = predict(model, data.labelled_train, device, self.samples[0])
-        target_train = predict(model, data.target_train, device, self.samples[1])
-        target_val = predict(model, data.target_val, device)
-        test = predict(model, data.target_test, device)
+        data, packer = self.data, self.packer
+        val = predict(model, data.labelled_val, packer)
+        train = predict(model, data.labelled_train, packer, self.samples[0])
+        target_train = predict(model, data.target_train, packer, self.samples[1])
+        target_val = predict(model, data.target_val, packer)
+        test = predict(model, data.target_test, packer)
         model.train()
         inputs = ValidatorInputs(
             source_val_label=data.labelled_val.label,

@@ -103,6 +103,7 @@ def describe(data: TrainingData, settings: RunSettings) -> dict[str, Any]:
         head_dropout=settings.head_dropout,
         kernels=settings.kernels,
         channels=settings.channels,
+        precision=settings.precision,
         flags=data.missing_in_training(sees_target=sees_target),
     )
 

@@ -28,6 +28,7 @@ from amanda.store.names import JOINT
 from amanda.textcnn import TextCNN
 
 LSTM_MODALITIES = ("visual",)
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,12 +184,14 @@ def architecture(
     head_dropout: float,
     kernels: Sequence[int],
     channels: int,
+    precision: str = "float32",
     flags: Sequence[str] = (),
 ) -> dict[str, Any]:
     """A description of the model, ready for JSON; `build` makes the model of it.
 
     Args:
         shapes: modality to (layers, width) of its features.
+        precision: number format of TextCNN's product over frames, float32 or bfloat16.
         flags: modalities that some training utterance lacks.
     """
     encoders: dict[str, dict[str, Any]] = {}
@@ -198,7 +201,7 @@ def architecture(
             encoder = {"kind": "lstm", **encoder}
         else:
             encoder = {"kind": "textcnn", **encoder, "kernels": list(kernels)}
-            encoder |= {"channels": channels, "dropout": dropout}
+            encoder |= {"channels": channels, "dropout": dropout, "precision": precision}
         encoders[name] = encoder
     return {
         "encoders": encoders,
@@ -239,6 +242,7 @@ def _encoder(description: Mapping[str, Any], dim: int) -> nn.Module:
         tuple(description["kernels"]),
         description["channels"],
         description["dropout"],
+        PRECISIONS[description["precision"]],
     )
 
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 import math
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import yaml
 from pydantic import (
@@ -114,6 +114,9 @@ class RunSettings(BaseModel):
     head_dropout: float = Field(0.3, ge=0, lt=1, description="In the joint head (release).")
     kernels: tuple[int, ...] = Field((3, 5), description="TextCNN's kernel sizes (release).")
     channels: int = Field(128, ge=1, description="TextCNN's channels a kernel (release).")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Number format of TextCNN's product over frames."
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -155,7 +158,7 @@ class RunSettings(BaseModel):
         return betas
 
     @model_validator(mode="after")
-    def _given(self) -> Self:
+    def _given(self) -> "RunSettings":
         if self.label_prior == "given" and not self.given_prior:
             raise ValueError("label_prior is given, so given_prior must list a share a class")
         shares = self.given_prior or (1.0,)
