@@ -79,7 +79,17 @@ def build_manifest(
         reasons = Counter(d.reason for d in account.dropped)
         listed = "; ".join(f"{n} {reason}" for reason, n in reasons.most_common(3))
         raise InputError(f"{root}: no utterance is left{': ' + listed if listed else ''}")
-    rows = [_rebased(row, root, out) for row in _split(rows, split, split_seed, root)]
+    split_of = _split(rows, split, split_seed, root)
+    rebase = _rebase_from(_folder(root), out.parent)
+    rows = [
+        dataclasses.replace(
+            row,
+            split=split_of[row.id],
+            path=rebase(row.path),
+            audio_path=rebase(row.audio_path),
+        )
+        for row in rows
+    ]
     describe = partial(
         ManifestSummary,
         manifest=str(out),
@@ -172,21 +182,20 @@ def _note_idle_labels(account: _Account, labels: Mapping[str, str], label_map: P
             account.notes.append(Note(what=what, file=str(label_map)))
 
 
-def _split(rows: Sequence[Utterance], rule: str, seed: int, root: Path) -> list[Utterance]:
+def _split(rows: Sequence[Utterance], rule: str, seed: int, root: Path) -> dict[str, str]:
+    """The split of each id."""
     if rule == "paper":
-        split_of = paper_split([row.id for row in rows], seed)
-    elif rule == "speaker":
-        split_of = speaker_split({row.id: row.group for row in rows}, seed)
-    else:
-        split_of = {row.id: row.split for row in rows}
-        without = [row.id for row in rows if not row.split]
-        if without:
-            whose = "the CSV has no column split" if rule == "column" else "none is prescribed"
-            raise InputError(
-                f"{root}: --split {rule}, but {whose} for {len(without)} rows "
-                f"(first '{without[0]}'); use --split paper or speaker"
-            )
-    return [dataclasses.replace(row, split=split_of[row.id]) for row in rows]
+        return paper_split([row.id for row in rows], seed)
+    if rule == "speaker":
+        return speaker_split({row.id: row.group for row in rows}, seed)
+    without = [row.id for row in rows if not row.split]
+    if without:
+        whose = "the CSV has no column split" if rule == "column" else "none is prescribed"
+        raise InputError(
+            f"{root}: --split {rule}, but {whose} for {len(without)} rows "
+            f"(first '{without[0]}'); use --split paper or speaker"
+        )
+    return {row.id: row.split for row in rows}
 
 
 def _folder(root: Path) -> Path:
@@ -194,18 +203,19 @@ def _folder(root: Path) -> Path:
     return root if root.is_dir() else root.parent
 
 
-def _rebased(row: Utterance, root: Path, out: Path) -> Utterance:
-    """The row with paths relative to the manifest's folder; absolute ones stay."""
+def _rebase_from(corpus: Path, manifests: Path) -> Callable[[str], str]:
+    """A function from paths relative to `corpus` to paths relative to `manifests`.
+
+    Absolute paths stay, and so does "".
+    """
     # `..` steps up from where a link leads, so the manifest's folder is resolved; the corpus's is
     # not, so that a link to it may be pointed elsewhere.
-    here, there = os.path.realpath(out.parent), os.path.abspath(_folder(root))
+    step = os.path.relpath(os.path.abspath(corpus), os.path.realpath(manifests))
 
     def rebase(path: str) -> str:
-        if not path or os.path.isabs(path):
-            return path
-        return os.path.relpath(os.path.join(there, path), here)
+        return os.path.join(step, path) if path and step != os.curdir else path
 
-    return dataclasses.replace(row, path=rebase(row.path), audio_path=rebase(row.audio_path))
+    return rebase
 
 
 def _counts(rows: Sequence[Utterance]) -> dict[str, dict[str, int]]:
