@@ -149,7 +149,7 @@ class Interval:
 
     Attributes:
         estimate: the figure on the rows as they are.
-        low, high: the interval at `level`.
+        low, high: the interval at `level`; NaN for one speaker, who says nothing about others.
         n_speakers: clusters that were resampled; below about ten the interval is a rough guide.
         n_runs: runs that were averaged.
     """
@@ -216,6 +216,8 @@ def difference_interval(
     )
     resampled = mean_difference(speakers.astype(float), drawn_runs.astype(float))
     low, high = np.nanquantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+    if n_speakers == 1:
+        low = high = np.nan
     estimate = mean_difference(np.ones((1, n_speakers)), np.ones((1, n_runs)))
     return Interval(
         estimate=float(estimate[0]),

@@ -23,9 +23,7 @@ def describe_features(features: FeatureFile) -> CorpusInfo:
 
     Take it when the file is read for training, so that the hash is of what was read.
     """
-    speakers = {
-        split: {features.speaker[row] for row in features.rows(split)} - {""} for split in SPLITS
-    }
+    speakers, shared = describe_speakers(features)
     path = features.path
     return CorpusInfo(
         corpus=features.corpus,
@@ -37,12 +35,12 @@ def describe_features(features: FeatureFile) -> CorpusInfo:
         split_rule=str(features.attrs.get("split_rule", "")),
         splits={
             split: {
-                **_describe_rows(features, features.rows(split)),
+                **describe_rows(features, features.rows(split)),
                 "n_speakers": len(speakers[split]),
             }
             for split in SPLITS
         },
-        shared_speakers=len(speakers["train"] & speakers["test"]),
+        shared_speakers=shared,
         modalities={name: _describe_modality(features, name) for name in features.modalities},
     )
 
@@ -58,7 +56,16 @@ def describe_program() -> dict[str, Any]:
     }
 
 
-def _describe_rows(features: FeatureFile, rows: Int[np.ndarray, "m"]) -> dict[str, Any]:
+def describe_speakers(features: FeatureFile) -> tuple[dict[str, set[str]], int]:
+    """The known speakers of each split, and how many of the test split's are in train too."""
+    speakers = {
+        split: {features.speaker[row] for row in features.rows(split)} - {""} for split in SPLITS
+    }
+    return speakers, len(speakers["train"] & speakers["test"])
+
+
+def describe_rows(features: FeatureFile, rows: Int[np.ndarray, "m"]) -> dict[str, Any]:
+    """Counts and the hash of the ids of some rows, as `SplitInfo` has them."""
     label = features.label[rows]
     ids = "\n".join(sorted(features.ids[row] for row in rows))
     return {
@@ -73,15 +80,9 @@ def _describe_rows(features: FeatureFile, rows: Int[np.ndarray, "m"]) -> dict[st
 
 def _describe_modality(features: FeatureFile, name: str) -> dict[str, Any]:
     modality = features.modality(name)
-    identity = {key: plain(value) for key, value in modality.identity().items()}
     statuses, counts = np.unique(np.asarray(modality.status, str), return_counts=True)
     return {
-        **identity,
+        **modality.identity(),
         "sha256": str(modality.attrs.get("sha256", "")),
         "status": dict(zip(statuses.tolist(), counts.tolist(), strict=True)),
     }
-
-
-def plain(value: Any) -> Any:
-    """A value of an HDF5 attribute as JSON has it."""
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

@@ -23,7 +23,7 @@ from amanda.predictions import (
     read_predictions,
     write_predictions,
 )
-from amanda.provenance import describe_features, describe_program, plain
+from amanda.provenance import describe_features, describe_program
 from amanda.records import RunRecord
 from amanda.result_schema import FORMAT, VERSION, CorpusInfo, MethodResult, ResultFile
 from amanda.result_text import as_text
@@ -262,7 +262,7 @@ def _finite(value: Any) -> Any:
         return [_finite(item) for item in value]
     if isinstance(value, float | np.floating):
         return float(value) if math.isfinite(value) else None
-    return plain(value)
+    return value
 
 
 def _write(path: Path, file: ResultFile) -> Result:

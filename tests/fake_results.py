@@ -250,19 +250,21 @@ def fake_pair(
     seeds: int = 3,
     n_epochs: int = 30,
 ) -> tuple[Path, list[Path]]:
-    """A merged result file of six methods, and its two feature files."""
-    files = [
-        fake_features(folder / f"{source}.h5", source, n=n, origin=origin, seed=1),
-        fake_features(
-            folder / f"{target}.h5",
-            target,
-            n=n,
-            origin=origin,
-            labelled=labelled,
-            share_speakers=share_speakers,
-            seed=2,
-        ),
-    ]
+    """A merged result file of six methods, and its two feature files (those there are kept)."""
+    files = []
+    for corpus in (source, target):
+        path = folder / f"{corpus}.h5"
+        if not path.exists():
+            fake_features(
+                path,
+                corpus,
+                n=n,
+                origin=origin,
+                labelled=labelled or corpus != target,
+                share_speakers=share_speakers,
+                seed=len(corpus),
+            )
+        files.append(path)
     parts = []
     for method, surrogate, level in METHODS:
         if method == "supervised" and not labelled:

@@ -253,6 +253,13 @@ def test_interval_covers_the_true_difference_about_as_often_as_it_says():
     assert covered / trials >= 0.9
 
 
+def test_interval_of_one_speaker_is_unknown():
+    run = paired(np.random.default_rng(7), n_speakers=1, n=30, gain=0.3)
+    interval = difference_interval([run, run], 4, n_resamples=50)
+    assert interval.estimate > 0
+    assert np.isnan([interval.low, interval.high]).all()
+
+
 def test_interval_of_runs_on_different_speakers_leaves_out_what_was_not_drawn():
     rng = np.random.default_rng(6)
     first, second = paired(rng, n_speakers=2, gain=0.3), paired(rng, n_speakers=2, gain=0.3)

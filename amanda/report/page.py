@@ -1,0 +1,98 @@
+"""The shell of the report: one HTML file, its style, navigation and banner."""
+
+import datetime
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markupsafe import Markup
+
+from amanda import __version__
+from amanda.report.corpora import gather
+from amanda.report.registry import Page, Pair, Section, load_sections
+from amanda.result_text import STANDIN_SENTENCE
+from amanda.results import read_result
+from amanda.store.atomic import write_text
+from amanda.store.errors import InputError
+
+
+def write_report(results: Sequence[Path], out: Path, features: Sequence[Path] = ()) -> None:
+    """Write one page on all of `results`, whole or not at all.
+
+    Args:
+        results: result files, one a pair.
+        features: feature files, for durations and coverage of the corpora.
+
+    Raises:
+        InputError: no result, two of one pair, or a file that cannot be read.
+    """
+    page = _read(results, out, features)
+    opening, of_pair, closing = (load_sections(s) for s in ("opening", "pair", "closing"))
+    parts = [_part(section, section.name, page) for section in opening]
+    for pair in page.pairs:
+        children = [_part(section, f"{pair.name}-{section.name}", pair) for section in of_pair]
+        parts.append(
+            {
+                "id": pair.name,
+                "title": pair.title,
+                "standin": pair.standin,
+                "content": "",
+                "children": [child for child in children if child["content"]],
+            }
+        )
+    parts += [_part(section, section.name, page) for section in closing]
+    environment = Environment(
+        loader=PackageLoader("amanda.report", "."),
+        autoescape=select_autoescape(),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = resources.files("amanda.report").joinpath("style.css").read_text(encoding="utf-8")
+    html = environment.get_template("page.html").render(
+        title="Adaptation report: " + ", ".join(pair.title for pair in page.pairs),
+        pairs=[pair.title for pair in page.pairs],
+        style=Markup(style),
+        banner=STANDIN_SENTENCE if page.standin else "",
+        partly=not all(pair.standin for pair in page.pairs),
+        parts=[part for part in parts if part["content"] or part["children"]],
+        version=__version__,
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+    )
+    write_text(Path(out), html)
+
+
+def _read(results: Sequence[Path], out: Path, features: Sequence[Path]) -> Page:
+    if not results:
+        raise InputError(f"{out}: no result file to report on; train a method first")
+    pairs: dict[str, Pair] = {}
+    for path in results:
+        pair = Pair(read_result(path))
+        if pair.name in pairs:
+            raise InputError(
+                f"{path}: of the pair {pair.name}, as is {pairs[pair.name].result.path}; "
+                "join them first with amanda merge-results"
+            )
+        pairs[pair.name] = pair
+    infos = [
+        (info, pair.file.label_names)
+        for pair in pairs.values()
+        for info in (pair.file.features.source, pair.file.features.target)
+    ]
+    return Page(
+        pairs=tuple(pairs.values()),
+        corpora=tuple(gather(infos, features)),
+        feature_files=tuple(Path(path) for path in features),
+        out=Path(out),
+    )
+
+
+def _part(section: Section, anchor: str, subject: Page | Pair) -> dict[str, object]:
+    return {
+        "id": anchor,
+        "title": section.title,
+        "standin": subject.standin,
+        "content": section.render(subject),
+        "children": [],
+    }

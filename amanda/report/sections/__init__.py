@@ -1,0 +1,1 @@
+"""The sections of the report, one function a file; `amanda.report.registry` finds them."""
