@@ -56,9 +56,9 @@ def extract_flags(name: str, config: Config, config_file: str | None) -> list[st
     ]
 
 
-def _flag(name: str, value: str | float | None) -> list[str]:
+def _flag(name: str, value: str | int | float | None) -> list[str]:
     return [] if value in (None, "") else [name, str(value)]
 
 
-def _weights(weights: Mapping[Any, float]) -> str:
+def _weights(weights: Mapping[Any, int | float]) -> str:
     return ",".join(f"{name}={value:g}" for name, value in weights.items())

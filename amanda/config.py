@@ -8,9 +8,17 @@ that they agree. Reading a config imports neither torch nor the other rooms, so 
 from collections.abc import Mapping
 from itertools import permutations
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+    field_validator,
+)
 
 from amanda.settings import RunSettings, parse_settings
 from amanda.store.errors import InputError, nearest
@@ -52,8 +60,13 @@ class StandinConfig(_Section):
     gap: dict[Modality, float] = Field(
         {"visual": 1, "acoustic": 1, "lexical": 1},
         description="Strength of the corpus's own traits a modality: 0 takes them away, 1 is the "
-        "corpus as documented.",
+        "corpus as documented, and what is left out.",
     )
+
+    @field_validator("gap")
+    @classmethod
+    def _every_modality(cls, gap: dict[Modality, float]) -> dict[str, float]:
+        return {name: gap.get(name, 1.0) for name in get_args(Modality)}
 
 
 def _standin(value: Any) -> Any:
@@ -225,6 +238,8 @@ def check_pair(pair: str, config: Config) -> tuple[str, str]:
 
 
 def _check_corpora(config: Config) -> None:
+    if not config.corpora:
+        raise InputError("corpora: name at least one, as ie: {standin: true}")
     for name, corpus in config.corpora.items():
         check_corpus_name(name)
         places = [k for k in ("standin", "root", "manifest") if getattr(corpus, k) is not None]

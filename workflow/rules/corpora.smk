@@ -31,7 +31,9 @@ rule manifest:
     input:
         manifest_input,
     output:
-        "manifests/{corpus}.csv",
+        manifest="manifests/{corpus}.csv",
+        dropped="manifests/{corpus}.dropped.csv",
+        meta="manifests/{corpus}.meta.json",
     log:
         "logs/manifest/{corpus}.log",
     benchmark:
@@ -47,4 +49,4 @@ rule manifest:
         ),
         version=corpora.MANIFEST_VERSION,
     shell:
-        "amanda manifest {params.flags} --out {output} > {log} 2>&1"
+        "amanda manifest {params.flags} --out {output.manifest} > {log} 2>&1"

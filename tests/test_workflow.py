@@ -1,0 +1,160 @@
+"""The plans that snakemake makes: what runs, what runs again, and what is refused."""
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from workflow_runs import ROOT, plan, snakemake, write_config
+
+BIN = Path(sys.executable).parent
+METHODS = ["direct_transfer", "supervised", "amanda:norm:1", {"method": "amanda", "alpha2": 0.2}]
+FEATURES = {"standin": 2, "weights": 1, "manifest": 2, "extract": 4, "features": 2}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_config(tmp_path, methods=METHODS)
+    return tmp_path
+
+
+def test_default_target_is_every_pair_and_the_report(folder):
+    assert plan(folder) == {**FEATURES, "train": 8, "pair": 2, "report": 1, "all": 1}
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("results/ie2msp.json", {**FEATURES, "train": 4, "pair": 1}),
+        ("results/msp2ie.json", {**FEATURES, "train": 4, "pair": 1}),
+        ("results/report.html", {**FEATURES, "train": 8, "pair": 2, "report": 1}),
+        (
+            "features/ie.h5",
+            {"standin": 1, "weights": 1, "manifest": 1, "extract": 2, "features": 1},
+        ),
+    ],
+)
+def test_targets(folder, target, expected):
+    assert plan(folder, target) == expected
+
+
+def test_a_pair_that_is_not_listed_can_be_asked_for(folder):
+    write_config(folder, pairs=["ie2msp"], methods=["supervised"])
+    expected = {**FEATURES, "train": 1, "pair": 1}
+    assert plan(folder, "results/msp2ie.json") == expected
+
+
+def test_the_config_that_comes_with_it(tmp_path):
+    config = ROOT / "config/config.yaml"
+    arguments = ("results/ie2msp.json", "results/report.html", "--configfile", str(config))
+    runs = len(yaml.safe_load(config.read_text())["methods"])
+    demo = plan(tmp_path, *arguments, "--config", "pairs=[ie2msp]")
+    assert demo == {**FEATURES, "train": runs, "pair": 1, "report": 1}
+    assert plan(tmp_path, *arguments)["train"] == 2 * runs
+
+
+def test_the_papers_config(tmp_path):
+    planned = plan(tmp_path, "--configfile", str(ROOT / "config/paper.yaml"))
+    assert "standin" not in planned
+    assert planned["extract"] == 2 * 32
+    assert planned["train"] == 2 * 8
+
+
+def test_own_clips_need_a_config_entry_only(folder):
+    (folder / "mine.csv").write_text("id,path\nclip,clip.wav\n")
+    corpora = {"ie": {"standin": True}, "mine": {"manifest": "mine.csv", "shards": 1}}
+    write_config(folder, corpora=corpora, methods=["supervised"])
+    expected = {"standin": 1, "weights": 1, "manifest": 2, "extract": 3, "features": 2}
+    expected |= {"train": 1, "pair": 1}
+    assert plan(folder, "results/ie2mine.json") == expected
+
+
+@pytest.mark.parametrize(
+    ("target", "sentence"),
+    [
+        ("results/ie2mps.json", r"pair 'ie2mps': no corpus 'mps' .*; did you mean 'msp'\?"),
+        ("results/ie2ie.json", "pair 'ie2ie': source and target are the same corpus"),
+        ("features/iee.h5", r"No rule to produce features/iee\.h5"),
+    ],
+)
+def test_a_mistyped_target_is_told_at_once(folder, target, sentence):
+    started_s = time.monotonic()
+    done = snakemake(folder, target)
+    assert done.returncode != 0
+    assert re.search(sentence, done.stdout), done.stdout
+    assert time.monotonic() - started_s < 20
+    assert not (folder / "data").exists()
+
+
+def test_a_wrong_config_is_told_before_anything_runs(folder):
+    write_config(folder, methods=["amnda:norm:1"])
+    done = snakemake(folder)
+    assert done.returncode != 0
+    assert "config.yaml: methods, 'amnda:norm:1': method = 'amnda'" in done.stdout
+    assert "did you mean 'amanda'?" in done.stdout
+
+
+def finish(folder: Path) -> None:
+    """Stand files in for everything that the workflow makes, as if it had run."""
+    listed = snakemake(folder, "--dry-run", "--forceall").stdout
+    for line in re.findall(r"^ +output: (.+)$", listed, re.M):
+        for name in line.split(", "):
+            file = folder / name.removesuffix(" (temp)")
+            if "shards" not in file.parts:
+                file.parent.mkdir(parents=True, exist_ok=True)
+                file.write_text("made")
+    done = snakemake(folder, "--touch", "--forceall")
+    assert done.returncode == 0, done.stdout
+    assert plan(folder) == {}
+
+
+def test_what_runs_again(folder):
+    finish(folder)
+    follows = {"pair": 2, "report": 1, "all": 1}
+
+    # A method's setting: that method, on both pairs.
+    changed = [*METHODS[:3], {"method": "amanda", "alpha2": 0.3}]
+    write_config(folder, methods=changed)
+    assert plan(folder) == {"train": 2, **follows}
+
+    # What says how jobs run and not what they write: nothing.
+    write_config(folder, methods=METHODS, device="cpu", resources={"train": {"mem_mb": 3000}})
+    assert plan(folder) == {}
+
+    # One corpus's split: its manifest, its features, and what uses them.
+    corpora = {"ie": {"standin": True, "split": "speaker"}, "msp": {"standin": True}}
+    write_config(folder, methods=METHODS, corpora=corpora)
+    expected = {"manifest": 1, "extract": 2, "features": 1, "train": 8, **follows}
+    assert plan(folder) == expected
+
+    # The version of a stage.
+    write_config(folder, methods=METHODS)
+    assert plan(folder) == {}
+    newer = "import extractors; extractors.EXTRACT_VERSION += 1"
+    expected = {"extract": 4, "features": 2, "train": 8, **follows}
+    assert plan(folder, before=newer) == expected
+    newer = "import amanda; amanda.REPORT_VERSION += 1"
+    assert plan(folder, before=newer) == {"report": 1, "all": 1}
+
+
+def test_no_more_is_planned_at_once_than_the_machine_has(folder):
+    one_cpu = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})"
+    done = snakemake(folder, "--dry-run", before=one_cpu)
+    assert "Cores asked for: 8; this machine has 1" in done.stdout
+    finish(folder)
+    done = snakemake(folder, "--touch", "--forceall", before=one_cpu)
+    assert re.search(r"Provided cores: 1\b", done.stdout), done.stdout
+
+
+def test_lint_and_formatting():
+    lint = subprocess.run(
+        [sys.executable, "-m", "snakemake", "--lint"], cwd=ROOT, capture_output=True, text=True
+    )
+    assert lint.returncode == 0, lint.stderr
+    assert "your workflow is in a good condition" in lint.stderr
+    files = ["Snakefile", "workflow"]
+    form = subprocess.run([BIN / "snakefmt", "--check", *files], cwd=ROOT, capture_output=True, text=True)
+    assert form.returncode == 0, form.stderr
