@@ -81,7 +81,8 @@ def norm(losses: Losses, p: float) -> Scalar:
 
 def logexp(losses: Losses, t: float) -> Scalar:
     """ln(Σ exp(t·a)) / t, from Eq. 11 with φ(a) = exp(t·a); no exponential overflows."""
-    return (losses * t).logsumexp(0) / t
+    peak = losses.detach().amax()
+    return peak + ((losses - peak) * t).logsumexp(0) / t
 
 
 def general(
