@@ -97,9 +97,10 @@ def entry(name: str, revision: str | None = None) -> Weight:
     """
     if name in WEIGHTS and revision is None:
         return WEIGHTS[name]
-    if name in WEIGHTS or _HUB_ID.fullmatch(name):
+    is_file_name = Path(name).suffix in PARAMETER_SUFFIXES
+    if name in WEIGHTS or (_HUB_ID.fullmatch(name) and not is_file_name):
         return hub_weight(name, revision)
-    if "/" in name or Path(name).suffix in PARAMETER_SUFFIXES:
+    if "/" in name or is_file_name:
         raise InputError(f"weight '{name}': no such file or folder")
     raise InputError(f"no weight is called '{name}'; {nearest(name, list(WEIGHTS))}")
 

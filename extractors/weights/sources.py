@@ -159,7 +159,7 @@ def _hub_snapshot(source: HubSource) -> Path:
             wanted = _hub_files(list(siblings))
             with _bars_on_terminals_only():
                 folder = Path(
-                    snapshot_download(source.repo, revision=info.sha, allow_patterns=wanted)
+                    snapshot_download(source.repo, revision=source.revision, allow_patterns=wanted)
                 )
             for file in wanted:
                 large = siblings[file].lfs
