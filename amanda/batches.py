@@ -54,7 +54,7 @@ class Packed:
 
 Inputs = Mapping[str, Packed]
 """Each modality of the same n utterances."""
-Rows = Int64[np.ndarray, "n"]
+Rows = Int64[np.ndarray, "_"]
 """Row numbers of a split."""
 
 
