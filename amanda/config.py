@@ -29,6 +29,9 @@ TOP_LEVEL = ("variant", "standardise", "modalities", "seeds")
 OF_METHOD = ("method", "surrogate")
 """Settings that tell methods apart, so never the same for all of them."""
 
+PLACES = ("standin", "root", "manifest", "features")
+"""Where a corpus may come from; each entry of `corpora` has one."""
+
 _PROPERTIES = RunSettings.model_json_schema()["properties"]
 
 
@@ -80,13 +83,16 @@ Standin = Annotated[
 
 
 class CorpusConfig(_Section):
-    """One corpus: where it is (one of standin, root and manifest) and how it is read."""
+    """One corpus: where it is (one of standin, root, manifest and features), how it is read."""
 
     standin: Standin = Field(
         None, description="true, or settings as below: write a generated corpus to data/<name>."
     )
     root: str | None = Field(None, description="Folder of the corpus as its owners distribute it.")
     manifest: str | None = Field(None, description="CSV of your own clips, one row an utterance.")
+    features: str | None = Field(
+        None, description="Feature file made elsewhere (`amanda import`, `amanda check`)."
+    )
     reader: str | None = Field(
         None, description="Layout of the folder: ie, msp, ...; default: the corpus's name."
     )
@@ -242,17 +248,19 @@ def _check_corpora(config: Config) -> None:
         raise InputError("corpora: name at least one, as ie: {standin: true}")
     for name, corpus in config.corpora.items():
         check_corpus_name(name)
-        places = [k for k in ("standin", "root", "manifest") if getattr(corpus, k) is not None]
+        places = [k for k in PLACES if getattr(corpus, k) is not None]
         if len(places) != 1:
             found = f"has {' and '.join(places)}" if places else "says not where it is"
             raise InputError(
                 f"corpora.{name} {found}; give one of standin: true, root: FOLDER (of {name} as "
-                "distributed) and manifest: FILE.csv (your own clips)"
+                "distributed), manifest: FILE.csv (your own clips) and features: FILE.h5"
             )
         if corpus.manifest and corpus.reader:
             raise InputError(f"corpora.{name}: a manifest needs no reader; leave one of them out")
-        if corpus.manifest and not Path(corpus.manifest).is_file():
-            raise InputError(f"corpora.{name}.manifest: there is no file {corpus.manifest}")
+        for key in ("manifest", "features", "label_map"):
+            file = getattr(corpus, key)
+            if file and not Path(file).is_file():
+                raise InputError(f"corpora.{name}.{key}: there is no file {file}")
 
 
 def _check_methods(config: Config) -> None:

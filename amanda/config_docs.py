@@ -51,8 +51,8 @@ def documentation() -> str:
             "## Top level\n",
             _table(Config),
             "\n## `corpora.<name>`\n",
-            "Give one of `standin`, `root` and `manifest`. Names hold lower-case letters, digits "
-            "and underscores.\n",
+            "Give one of `standin`, `root`, `manifest` and `features`. Names hold lower-case "
+            "letters, digits and underscores.\n",
             _table(CorpusConfig),
             "\n## `corpora.<name>.standin`\n",
             _table(StandinConfig),

@@ -89,6 +89,7 @@ def test_the_release_variant_keeps_its_own_defaults():
         ({"corpora": {"ie": {"standin": {"sed": 1}}}}, r"standin.sed'; did you mean 'seed'\?"),
         ({"corpora": {"ie": {"root": "x", "cap": {"hapy": 3}}}}, "cap.hapy"),
         ({"corpora": {"ie": {"manifest": "no.csv"}}}, "there is no file no.csv"),
+        ({"corpora": {"ie": {"features": "no.h5"}}}, "ie.features: there is no file no.h5"),
     ],
 )
 def test_errors_are_one_sentence_that_names_the_key(values, sentence):

@@ -10,7 +10,6 @@ import pytest
 import yaml
 from workflow_runs import ROOT, plan, snakemake, write_config
 
-BIN = Path(sys.executable).parent
 METHODS = ["direct_transfer", "supervised", "amanda:norm:1", {"method": "amanda", "alpha2": 0.2}]
 FEATURES = {"standin": 2, "weights": 1, "manifest": 2, "extract": 4, "features": 2}
 
@@ -70,6 +69,14 @@ def test_own_clips_need_a_config_entry_only(folder):
     expected = {"standin": 1, "weights": 1, "manifest": 2, "extract": 3, "features": 2}
     expected |= {"train": 1, "pair": 1}
     assert plan(folder, "results/ie2mine.json") == expected
+
+
+def test_features_made_elsewhere_are_taken_as_they_are(folder):
+    (folder / "theirs.h5").write_text("features")
+    corpora = {"ie": {"standin": True}, "theirs": {"features": "theirs.h5"}}
+    write_config(folder, corpora=corpora, methods=["supervised"])
+    expected = {"standin": 1, "weights": 1, "manifest": 1, "extract": 2, "features": 1}
+    assert plan(folder, "results/ie2theirs.json") == {**expected, "train": 1, "pair": 1}
 
 
 @pytest.mark.parametrize(
@@ -149,12 +156,15 @@ def test_no_more_is_planned_at_once_than_the_machine_has(folder):
     assert re.search(r"Provided cores: 1\b", done.stdout), done.stdout
 
 
-def test_lint_and_formatting():
-    lint = subprocess.run(
-        [sys.executable, "-m", "snakemake", "--lint"], cwd=ROOT, capture_output=True, text=True
-    )
-    assert lint.returncode == 0, lint.stderr
-    assert "your workflow is in a good condition" in lint.stderr
-    files = ["Snakefile", "workflow"]
-    form = subprocess.run([BIN / "snakefmt", "--check", *files], cwd=ROOT, capture_output=True, text=True)
-    assert form.returncode == 0, form.stderr
+@pytest.mark.parametrize(
+    ("command", "verdict"),
+    [
+        (["snakemake", "--lint"], "your workflow is in a good condition"),
+        (["snakefmt", "--check", "Snakefile", "workflow"], "would be left unchanged"),
+    ],
+)
+def test_lint_and_formatting(command, verdict):
+    program = Path(sys.executable).parent / command[0]
+    done = subprocess.run([program, *command[1:]], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert verdict in done.stderr

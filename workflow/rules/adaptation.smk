@@ -27,7 +27,7 @@ rule train:
     shell:
         "{params.slot} amanda train --source {input.source} --target {input.target}"
         " {params.flags} {params.mismatch} --device {params.device} --workers {threads}"
-        " --out {output.result} > {log} 2>&1"
+        " --out {output.result} 2>&1 | tee -i {log}"
 
 
 rule pair:
@@ -48,4 +48,4 @@ rule pair:
     params:
         version=amanda.TRAIN_VERSION,
     shell:
-        "amanda merge-results {input} --out {output.result} > {log} 2>&1"
+        "amanda merge-results {input} --out {output.result} 2>&1 | tee -i {log}"

@@ -42,7 +42,7 @@ BY_KEY = {profile.key: profile for profile in PROFILES.values()}
 
 
 wildcard_constraints:
-    corpus="|".join(map(re.escape, CONFIG.corpora)),
+    corpus="|".join(name for name, corpus in CONFIG.corpora.items() if not corpus.features) or "-",
     run_id="|".join(map(re.escape, RUNS)),
     profile="|".join(map(re.escape, BY_KEY)),
     pair=r"[a-z][a-z0-9_]*2[a-z][a-z0-9_]*",
@@ -115,9 +115,13 @@ def source_target(pair):
     return checked(check_pair, pair, CONFIG)
 
 
+def feature_file(name):
+    return CONFIG.corpora[name].features or f"features/{name}.h5"
+
+
 def pair_features(wildcards):
     source, target = source_target(wildcards.pair)
-    return {"source": f"features/{source}.h5", "target": f"features/{target}.h5"}
+    return {"source": feature_file(source), "target": feature_file(target)}
 
 
 def pair_runs(wildcards):
@@ -142,7 +146,7 @@ def shard_files(wildcards):
 
 def report_features():
     used = {name for pair in CONFIG.pairs for name in source_target(pair)}
-    return [f"features/{name}.h5" for name in sorted(used)]
+    return [feature_file(name) for name in sorted(used)]
 
 
 def made_with(wildcards):

@@ -23,7 +23,7 @@ rule standin:
         version=corpora.STANDIN_VERSION,
     shell:
         "amanda standin --corpus {wildcards.corpus} --out {params.folder} {params.flags}"
-        " > {log} 2>&1 &&"
+        " 2>&1 | tee -i {log} &&"
         " echo 'amanda standin --corpus {wildcards.corpus} {params.flags}' > {output}"
 
 
@@ -49,4 +49,4 @@ rule manifest:
         ),
         version=corpora.MANIFEST_VERSION,
     shell:
-        "amanda manifest {params.flags} --out {output.manifest} > {log} 2>&1"
+        "amanda manifest {params.flags} --out {output.manifest} 2>&1 | tee -i {log}"

@@ -16,7 +16,7 @@ rule weights:
     params:
         flags=untracked(weights_flags),
     shell:
-        "amanda weights fetch {params.flags} > {log} 2>&1 && cp {log} {output}"
+        "amanda weights fetch {params.flags} 2>&1 | tee -i {log} && cp {log} {output}"
 
 
 rule extract:
@@ -40,7 +40,7 @@ rule extract:
         made_with=made_with,
     shell:
         "{params.slot} amanda extract --manifest {input.manifest} --out {output}"
-        " --shard {wildcards.shard}/{wildcards.n_shards} {params.flags} > {log} 2>&1"
+        " --shard {wildcards.shard}/{wildcards.n_shards} {params.flags} 2>&1 | tee -i {log}"
 
 
 # The shards are deleted once they are merged, so what they were made from stands here too: a change
@@ -64,4 +64,4 @@ rule features:
     params:
         made_with=made_with,
     shell:
-        "amanda merge {input.shards} --out {output} > {log} 2>&1"
+        "amanda merge {input.shards} --out {output} 2>&1 | tee -i {log}"

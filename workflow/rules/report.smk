@@ -24,4 +24,4 @@ rule report:
         features=[f"--features {file}" for file in report_features()],
         version=amanda.REPORT_VERSION,
     shell:
-        "amanda report {input.results} {params.features} --out {output} > {log} 2>&1"
+        "amanda report {input.results} {params.features} --out {output} 2>&1 | tee -i {log}"
