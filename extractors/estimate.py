@@ -152,12 +152,13 @@ def _collect(job: Job, modality: str, rows: Sequence[int]) -> None:
     collector.flush()
 
 
-def _size(n_bytes: float) -> str:
+def _size(n_bytes: int) -> str:
+    size = float(n_bytes)
     for unit in ("B", "kB", "MB", "GB"):
-        if n_bytes < 1000:
-            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
-        n_bytes /= 1000
-    return f"{n_bytes:.1f} TB"
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
 
 
 def _duration(seconds: float) -> str:

@@ -156,7 +156,8 @@ def _summary(out: Path) -> tuple[str, dict[str, str]]:
         for name in features.modalities:
             modality = features.modality(name)
             counts = Counter(modality.status)
-            shown = ", ".join(f"{count} {status}" for status, count in counts.most_common())
+            ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+            shown = ", ".join(f"{count} {status}" for status, count in ordered)
             lines.append(f"  {name:<9} {shown or 'none'}")
             seen = set(USABLE_STATUSES)
             for i, (status, detail) in enumerate(
