@@ -75,7 +75,7 @@ class SavedModel:
 
     Attributes:
         state: the network's state dict.
-        standardisation: by modality, "mean" and "std" of its inputs, (layers · width,) each;
+        standardisation: by modality, "mean" and "scale" of its inputs, (layers · width,) each;
             empty when inputs are taken as they are.
     """
 

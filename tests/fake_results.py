@@ -4,6 +4,7 @@ Numbers are drawn, not trained; they have the shapes, the missing rows and the k
 training gives. Everything is seeded.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -224,7 +225,7 @@ def fake_method_result(
         fake_run(test, settings, seed=k, level=level, n_epochs=n_epochs, missing_visual=(1, 4))
         for k in range(seeds)
     ]
-    supervised = ("supervised:train", "supervised:val") if method == "supervised" else ()
+    supervised = ("supervised:train,val",) if method == "supervised" else ()
     return write_method_result(
         path,
         settings,
@@ -249,8 +250,9 @@ def fake_pair(
     share_speakers: bool = True,
     seeds: int = 3,
     n_epochs: int = 30,
+    methods: Sequence[tuple[str, str, float]] = METHODS,
 ) -> tuple[Path, list[Path]]:
-    """A merged result file of six methods, and its two feature files (those there are kept)."""
+    """A merged result file, and its two feature files (those that are there are kept)."""
     files = []
     for corpus in (source, target):
         path = folder / f"{corpus}.h5"
@@ -266,7 +268,7 @@ def fake_pair(
             )
         files.append(path)
     parts = []
-    for method, surrogate, level in METHODS:
+    for method, surrogate, level in methods:
         if method == "supervised" and not labelled:
             continue
         part = (

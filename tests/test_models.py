@@ -46,7 +46,7 @@ def save(folder, network=None, **changes):
         "extraction": {"acoustic": {"extractor": "whisper", "layers": [1, 4, 6]}},
         "seed": 2,
         "epoch": 3,
-        "standardisation": {"acoustic": {"mean": torch.arange(5.0), "std": torch.ones(5)}},
+        "standardisation": {"acoustic": {"mean": torch.arange(5.0), "scale": torch.ones(5)}},
     }
     network = network or Network(**ARCHITECTURE)
     save_model(folder, network.state_dict(), **{**values, **changes})

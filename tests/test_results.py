@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -212,7 +213,7 @@ def test_methods_come_in_the_order_of_the_papers_tables(pair, tmp_path):
     ]
     other = merge_results(parts, tmp_path / "other.json")
     assert predictions_path(other.path).read_bytes() == merged.predictions_path.read_bytes()
-    assert merged.file.target_labels_used == ["supervised:train", "supervised:val"]
+    assert merged.file.target_labels_used == ["supervised:train,val"]
 
 
 def test_merged_files_merge_again(pair, tmp_path):
@@ -347,6 +348,19 @@ def test_predictions_that_were_edited_are_refused(pair, tmp_path, change, match)
     beside.write_text(change(beside.read_text()))
     with pytest.raises(InputError, match=match):
         read_predictions(beside, CLASSES)
+
+
+def test_the_example_of_the_docs_runs(pair, tmp_path, monkeypatch, capsys):
+    page = Path(__file__).parents[1] / "docs" / "results-format.md"
+    (example,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    copy_result(pair[0], tmp_path / "results")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(example, str(page), "exec"), {})
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == len(read_result(pair[0]).file.methods)
+    for line in printed:
+        stored, computed = re.findall(r"\[.*?\]", line.split(")", 1)[-1])
+        assert stored == computed
 
 
 def test_text_names_selection_split_and_stand_in(pair):

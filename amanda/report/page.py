@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from amanda import __version__
 from amanda.report.corpora import gather
+from amanda.report.plots import number_figures
 from amanda.report.registry import Page, Pair, Section, load_sections
 from amanda.result_text import STANDIN_SENTENCE
 from amanda.results import read_result
@@ -60,7 +61,7 @@ def write_report(results: Sequence[Path], out: Path, features: Sequence[Path] = 
         version=__version__,
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
-    write_text(Path(out), html)
+    write_text(Path(out), number_figures(html))
 
 
 def _read(results: Sequence[Path], out: Path, features: Sequence[Path]) -> Page:

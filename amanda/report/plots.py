@@ -4,8 +4,8 @@ matplotlib draws with stand-in colours; each becomes a CSS variable of `style.cs
 follows the theme. Lines differ in dashes as well as colour, and are named at their right end.
 """
 
-import hashlib
 import io
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -60,6 +60,7 @@ PANEL = (345.0, 225.0)
 """Width and height of a panel, in the page's pixels before it is scaled to its column."""
 _LABEL_GAP = 13.0
 _MAX_LABEL = 36
+_ID = "figure-id-"
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ def curves(
         reference: a horizontal line, such as perfect balance.
     """
     with rc_context(_STYLE):
-        fig, axes = _panel(*PANEL, left=50, right=74, bottom=38, top=24)
+        fig, axes = _panel(*PANEL, left=50.0, right=74.0, bottom=38.0, top=24.0)
         n_epochs = max(values.shape[1] for values in series.values())
         if reference is not None:
             axes.axhline(reference, color=MUTED, linewidth=0.8)
@@ -139,7 +140,7 @@ def dots(rows: Sequence[Dots], *, x_label: str, reference: tuple[str, float] | N
         label_px = 6.2 * max(map(len, labels)) + 12
         width = min(max(420.0, label_px + 300), 560.0)
         height = 24.0 * len(rows) + 62
-        fig, axes = _panel(width, height, left=label_px, right=14, bottom=40, top=22)
+        fig, axes = _panel(width, height, left=label_px, right=14.0, bottom=40.0, top=22.0)
         y = np.arange(len(rows))[::-1]
         if reference:
             name, at = reference
@@ -253,8 +254,19 @@ def _name_ends(fig: Figure, axes: Axes, ends: Mapping[str, float]) -> None:
         )
 
 
+def number_figures(html: str) -> str:
+    """Give the figures of a page ids of their own, by their order on it."""
+    count = itertools.count(1)
+    return re.sub(
+        r"<svg .*?</svg>",
+        lambda found: found[0].replace(_ID, f"f{next(count)}-"),
+        html,
+        flags=re.DOTALL,
+    )
+
+
 def _to_markup(fig: Figure, alternative: str) -> Markup:
-    """The figure as inline SVG with ids of its own, its colours and fonts those of the page."""
+    """The figure as inline SVG, its colours and fonts those of the page."""
     buffer = io.StringIO()
     fig.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     svg = buffer.getvalue()
@@ -263,9 +275,10 @@ def _to_markup(fig: Figure, alternative: str) -> Markup:
     svg = re.sub(r"font-family: [^;\"]*;? ?", "", svg)
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, f"var(--{variable})")
-    prefix = "f" + hashlib.sha256((alternative + svg).encode()).hexdigest()[:8] + "-"
-    svg = re.sub(r'\bid="', f'id="{prefix}', svg)
-    svg = re.sub(r'href="#', f'href="#{prefix}', svg).replace("url(#", f"url(#{prefix}")
+    used = set(re.findall(r'(?:href="#|url\(#)([^")]+)', svg))
+    svg = re.sub(r' id="([^"]*)"', lambda m: f' id="{_ID}{m[1]}"' if m[1] in used else "", svg)
+    svg = svg.replace('href="#', f'href="#{_ID}').replace("url(#", f"url(#{_ID}")
+    svg = re.sub(r"\n\s*", " ", svg)
     width = float(fig.get_figwidth() * 72)
     opening = Markup('<svg role="img" aria-label="{}" style="max-width:{}px" viewBox').format(
         alternative, f"{1.2 * width:.0f}"

@@ -13,12 +13,12 @@ from amanda.result_text import percent, split_sentence
 def overview(page: Page) -> Markup:
     """The question, weighted F1 of every method on every pair, and the limits of it."""
     question = Markup(
-        "A model is trained on the labelled utterances of one corpus, the <em>source</em>, and has "
-        "to recognise emotions in another, the <em>target</em>, whose labels it never sees. Two "
-        "questions: does adapting to the target’s unlabelled utterances help over using the "
+        "A model is trained on the labelled utterances of one corpus, the <em>source</em>, and "
+        "has to recognise emotions in another, the <em>target</em>, whose labels it never sees. "
+        "Two questions: does adapting to the target’s unlabelled utterances help over using the "
         "source’s model as it is (direct transfer, D.T.)? And does balancing the alignment across "
-        "modalities, as Amanda’s surrogates do (A-N with p&nbsp;&gt;&nbsp;1, A-L), help over adding "
-        "up the alignment losses (A-N with p&nbsp;=&nbsp;1)?"
+        "modalities, as Amanda’s surrogates do (A-N with p&nbsp;&gt;&nbsp;1, A-L), help over "
+        "adding up the alignment losses (A-N with p&nbsp;=&nbsp;1)?"
     )
     return Markup("{}{}<h3>What these figures can show</h3>{}").format(
         paragraphs(question), _summary(page), bullets(_limits(page))

@@ -19,8 +19,8 @@ def selection(pair: Pair) -> Markup:
     with_oracle = ORACLE in names and pair.labelled
     caption = (
         Markup(
-            "<b>{}: weighted F1 on the target’s test split</b>, percent, by the rule that chose the "
-            "epoch; below it the epochs, in the order of the seeds."
+            "<b>{}: weighted F1 on the target’s test split</b>, percent, by the rule that chose "
+            "the epoch; below it the epochs, in the order of the seeds."
         )
         if pair.labelled
         else Markup("<b>{}: the epochs that each rule chose</b>, in the order of the seeds.")
