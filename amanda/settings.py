@@ -55,6 +55,11 @@ class RunSettings(BaseModel):
         "none",
         description="Inputs as they are, by source-train statistics, or each domain by its own.",
     )
+    split: Literal["file", "paper", "speaker"] = Field(
+        "file",
+        description="The feature files' own split, or another drawn anew without extracting again.",
+    )
+    split_seed: int = Field(0, ge=0, description="Seed of a split drawn anew.")
     modalities: str = Field("shared", description="shared, or a list as acoustic,lexical.")
 
     seeds: int = Field(3, ge=1, description="Runs with seeds 0 to N-1; the paper averages 3.")

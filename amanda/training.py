@@ -68,6 +68,8 @@ def train_method(
     where, method = resolve_device(device), method_class(settings.method)
     with FeatureFile(source) as source_file, FeatureFile(target) as target_file:
         files = source_file, target_file
+        for file in files:
+            file.resplit(settings.split, settings.split_seed)
         modalities = check_pair(
             source_file, target_file, settings.modalities, allow_mismatch=allow_mismatch
         )

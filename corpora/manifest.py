@@ -18,10 +18,10 @@ from amanda.store.atomic import atomic_path
 from amanda.store.errors import InputError, nearest
 from amanda.store.manifest import Utterance, check_manifest, write_manifest
 from amanda.store.names import CLASSES, SPLITS, STANDIN, check_corpus_name
+from amanda.store.splits import SPLIT_RULES, over_cap, paper_split, speaker_split
 from corpora.labels import class_shares, labels_of
 from corpora.readers import find_reader
 from corpora.rows import Dropped, Note
-from corpora.splits import SPLIT_RULES, over_cap, paper_split, speaker_split
 from corpora.summary import ManifestSummary
 
 STANDIN_MARK = "standin.json"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from amanda.store.errors import InputError
 from amanda.store.names import CLASSES, SPLITS
-from corpora.splits import SHARES, over_cap, paper_split, shuffled, speaker_split
+from amanda.store.splits import SHARES, over_cap, paper_split, shuffled, speaker_split
 
 ids = st.sets(st.text(min_size=1, max_size=8), min_size=1, max_size=80)
 seeds = st.integers(0, 2**31)

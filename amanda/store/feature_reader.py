@@ -1,14 +1,16 @@
 """Reading a feature file: the columns at once, sequences as they are asked for."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-from jaxtyping import Bool, Float16, Int, Int8, Int64
+from jaxtyping import Bool, Float16, Int, Int64
 
-from amanda.store.errors import InputError
+from amanda.store.errors import InputError, nearest
 from amanda.store.feature_schema import (
     FORMAT,
     IDENTITY_ATTRS,
@@ -22,9 +24,22 @@ from amanda.store.feature_schema import (
 )
 from amanda.store.feature_tables import Ragged, first_non_finite
 from amanda.store.names import MODALITIES, RECORDED, USABLE_STATUSES
+from amanda.store.splits import RESPLIT_RULES, paper_split, speaker_split
 
 # What h5py raises on files that are damaged or were not written to the contract.
 _DAMAGE = (OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError)
+
+
+@contextmanager
+def _readable(path: Path, where: str) -> Iterator[None]:
+    """What HDF5 raises on a damaged file becomes one sentence."""
+    try:
+        yield
+    except _DAMAGE as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: {where} cannot be read ({reason}); `amanda check {path}` says more"
+        ) from error
 
 
 class FeatureFile:
@@ -37,6 +52,7 @@ class FeatureFile:
         ids, split, speaker, group, text, source: N texts each; "" where the file has none.
         label: (N,) index into `label_names`, -1 for none.
         start_s, end_s: (N,) within the source; NaN where unknown.
+        modalities: those stored, in the order acoustic, visual, lexical, then others by name.
         corpus, profile, origin: what the file says of itself.
         attrs: every attribute of the root.
 
@@ -53,13 +69,9 @@ class FeatureFile:
         except OSError as error:
             raise InputError(f"{path}: not an HDF5 file, or cut short ({error})") from error
         try:
-            _check_root(self.path, self.file)
-            self._read_columns()
-        except _DAMAGE as error:
-            self.file.close()
-            raise InputError(
-                f"{path}: /utterances cannot be read ({error}); `amanda check {path}` says more"
-            ) from error
+            with _readable(self.path, "/utterances"):
+                _check_root(self.path, self.file)
+                self._read_columns()
         except BaseException:
             self.file.close()
             raise
@@ -85,11 +97,16 @@ class FeatureFile:
                 f"label {label[wrong[0]]} of {self.ids[wrong[0]]} is none of "
                 f"-1 to {len(self.label_names) - 1}"
             )
-        self.label: Int8[np.ndarray, n] = label.astype(np.int8)
+        self.label = label.astype(np.int8)
         self.attrs: dict[str, Any] = {key: plain(v) for key, v in self.file.attrs.items()}
         self.corpus = str(self.attrs.get("corpus", self.path.stem))
         self.profile = str(self.attrs.get("profile", ""))
         self.origin = str(self.attrs.get("origin", RECORDED))
+
+        names = [name for name in self.file if name not in (UTTERANCES, TARGETS)]
+        self.modalities: tuple[str, ...] = tuple(
+            sorted(names, key=lambda name: (modality_order(name), name))
+        )
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -100,32 +117,51 @@ class FeatureFile:
     def __exit__(self, *_: object) -> None:
         self.file.close()
 
-    @property
-    def modalities(self) -> tuple[str, ...]:
-        """The modalities stored, in the order acoustic, visual, lexical, then others by name."""
-        stored = [name for name in self.file if name not in (UTTERANCES, TARGETS)]
-        return tuple(sorted(stored, key=lambda n: (modality_order(n), n)))
-
     def modality(self, name: str) -> "ModalityData":
         """One modality. Raises `InputError` when the file has none of that name."""
         if name not in self.modalities:
             raise InputError(
                 f"{self.path}: no modality '{name}'; it has {', '.join(self.modalities) or 'none'}"
             )
-        missing = [d for d in REQUIRED_DATASETS if d not in self.file[name]]
-        if missing:
-            raise InputError(f"{self.path}: no dataset /{name}/{missing[0]}; see docs/formats.md")
-        try:
+        with _readable(self.path, f"/{name}"):
+            for dataset in REQUIRED_DATASETS:
+                if dataset not in self.file[name]:
+                    raise InputError(
+                        f"{self.path}: no dataset /{name}/{dataset}; see docs/formats.md"
+                    )
             return ModalityData(self, name)
-        except _DAMAGE as error:
-            raise InputError(
-                f"{self.path}: /{name} cannot be read ({error}); "
-                f"`amanda check {self.path}` says more"
-            ) from error
 
     def rows(self, split: str) -> Int64[np.ndarray, "m"]:
         """Row numbers of one split, in file order."""
         return np.flatnonzero(np.asarray(self.split) == split).astype(np.int64)
+
+    def resplit(self, rule: str, seed: int) -> None:
+        """Divide the utterances anew, in memory; the file stays as it is.
+
+        So another split costs no extraction.
+
+        Args:
+            rule: "file" keeps what the file says; "paper" and "speaker" as `amanda.store.splits`.
+            seed: of the random choice.
+
+        Raises:
+            InputError: an unknown rule, or utterances without groups for "speaker".
+        """
+        if rule == "file":
+            return
+        if rule == "paper":
+            split_of = paper_split(self.ids, seed)
+        elif rule == "speaker":
+            split_of = speaker_split(dict(zip(self.ids, self.group_or_speaker, strict=True)), seed)
+        else:
+            raise InputError(f"split '{rule}': {nearest(rule, list(RESPLIT_RULES))}")
+        self.split = [split_of[utterance_id] for utterance_id in self.ids]
+        self.attrs["split_rule"] = f"{rule}, seed {seed}, drawn for this training"
+
+    @property
+    def group_or_speaker(self) -> list[str]:
+        """What a speaker-independent split keeps together: the group, else the speaker."""
+        return [g or s for g, s in zip(self.group, self.speaker, strict=True)]
 
 
 class ModalityData:
@@ -182,19 +218,21 @@ class ModalityData:
         Raises:
             InputError: a value is NaN or inf; the message names the utterance.
         """
-        stored = self.group["values"]
-        if rows is None:
-            values = stored[:].astype(np.float16, copy=False)
-            self._refuse_non_finite(values, self.offsets, np.arange(len(self._ids)))
-            return Ragged(values=values, offsets=self.offsets, valid=self._valid)
-        lengths = np.diff(self.offsets)[rows]
-        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
-        values = np.empty((int(offsets[-1]), self.n_layers, self.width), np.float16)
-        valid = np.empty(int(offsets[-1]), bool)
-        for here, there, length in zip(offsets[:-1], self.offsets[rows], lengths, strict=True):
-            if length:
-                values[here : here + length] = stored[there : there + length]
-                valid[here : here + length] = self._valid[there : there + length]
+        with _readable(self._path, f"/{self.name}"):
+            stored = self.group["values"]
+            if rows is None:
+                rows, offsets, valid = np.arange(len(self._ids)), self.offsets, self._valid
+                values = stored[:].astype(np.float16, copy=False)
+            else:
+                lengths = np.diff(self.offsets)[rows]
+                offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+                values = np.empty((int(offsets[-1]), self.n_layers, self.width), np.float16)
+                valid = np.empty(int(offsets[-1]), bool)
+                starts = zip(offsets[:-1], self.offsets[rows], lengths, strict=True)
+                for here, there, length in starts:
+                    if length:
+                        values[here : here + length] = stored[there : there + length]
+                        valid[here : here + length] = self._valid[there : there + length]
         self._refuse_non_finite(values, offsets, rows)
         return Ragged(values=values, offsets=offsets, valid=valid)
 

@@ -13,6 +13,9 @@ from amanda.store.errors import InputError, nearest
 from amanda.store.names import CLASSES, SPLITS
 
 SPLIT_RULES = ("paper", "speaker", "official", "column")
+"""Rules that make the manifest's split."""
+RESPLIT_RULES = ("file", "paper", "speaker")
+"""Rules that training can apply to feature files anew; "file" keeps the manifest's."""
 SHARES = {"train": 17 / 24, "val": 2 / 24, "test": 5 / 24}
 """Shares of the paper's split (docs/paper.md); `speaker` comes as near to them as groups allow."""
 

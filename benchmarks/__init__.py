@@ -1,0 +1,1 @@
+"""Measurements of the product: each module prints figures, its last line one JSON object."""
