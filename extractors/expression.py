@@ -20,6 +20,7 @@ from jaxtyping import Float, Float32, UInt8
 from torch import Tensor, nn
 
 from amanda.store.errors import InputError, nearest
+from extractors.pretrained import exact
 from extractors.profiles import VisualSettings
 from extractors.weights import find
 
@@ -144,7 +145,7 @@ class MiniXceptionFeatures:
         """Probabilities of `FER_CLASSES` for each crop, for looking at what the network sees."""
         return self._run(crops, lambda x: self.network(x).softmax(dim=1), len(FER_CLASSES))
 
-    @torch.inference_mode()
+    @exact()
     def _run(
         self,
         crops: UInt8[np.ndarray, "n side side 1"],

@@ -93,6 +93,16 @@ def test_batch_size_does_not_matter(weights, frames, name):
         np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("name", ["retinaface", "s3fd"])
+def test_cuda_finds_what_the_cpu_finds(weights, frames, name):
+    on_cpu = DETECTORS[name](weights[name], device=CPU)(frames)
+    on_gpu = DETECTORS[name](weights[name], device=torch.device("cuda"))(frames)
+    for one, other in zip(on_cpu, on_gpu, strict=True):
+        np.testing.assert_allclose(one.boxes, other.boxes, atol=0.05)
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-3)
+
+
 @pytest.mark.parametrize("name", ["retinaface", "s3fd"])
 def test_wrong_weights_are_refused(weights, tmp_path, name):
     (tmp_path / "text.pth").write_text("not a network")
