@@ -6,6 +6,7 @@ samples of the clips under way are kept. Each clip is cut at the recording's own
 resampled by itself, so that it does not depend on which other clips are read.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,56 +71,58 @@ class _Chunk:
 
 @dataclass(slots=True)
 class _Open:
-    """A request whose samples [start, stop) are being gathered; stop None is the end."""
+    """A request whose samples [start, stop) are being gathered, `have` being the next one due.
+
+    A `stop` of None is the recording's end.
+    """
 
     request: ClipRequest
     start: int
     stop: int | None
+    have: int
     pieces: list[Float32[np.ndarray, "channels n"]] = field(default_factory=list)
 
     def take(self, chunk: _Chunk) -> None:
-        have = self.start + sum(p.shape[1] for p in self.pieces)
         stop = chunk.stop if self.stop is None else min(self.stop, chunk.stop)
-        if stop <= have:
-            return
-        if chunk.start > have:  # the sound begins late, or a gap: silence keeps the time
+        if chunk.start > self.have:  # the sound begins late, or a gap: silence keeps the time
+            n_silent = min(chunk.start, stop) - self.have
+            self.pieces.append(np.zeros((len(chunk.samples), max(0, n_silent)), np.float32))
+            self.have += max(0, n_silent)
+        if stop > self.have:
             self.pieces.append(
-                np.zeros((len(chunk.samples), min(chunk.start, stop) - have), np.float32)
+                chunk.samples[:, self.have - chunk.start : stop - chunk.start].copy()
             )
-            have = min(chunk.start, stop)
-        if stop > have:
-            self.pieces.append(chunk.samples[:, have - chunk.start : stop - chunk.start])
+            self.have = stop
 
 
 def _walk(
     container: "av.container.InputContainer", requests: Sequence[ClipRequest], downmix: bool
 ) -> Iterator[DecodedClip]:
+    """Serve the requests, sorted by start, from one pass over the sound."""
     if not container.streams.audio:
         raise MediaError("no_audio", "the file has no audio stream")
     stream = container.streams.audio[0]
     rate_hz = stream.codec_context.sample_rate
     errors: list[str] = []
-    clips = [
-        _Open(
-            request=r,
-            start=round(r.start_s * rate_hz),
-            stop=None if r.end_s is None else round(r.end_s * rate_hz),
-        )
-        for r in requests
-    ]
+    waiting: deque[_Open] = deque()
+    for request in requests:
+        start = round(request.start_s * rate_hz)
+        stop = None if request.end_s is None else round(request.end_s * rate_hz)
+        waiting.append(_Open(request=request, start=start, stop=stop, have=start))
+    running: list[_Open] = []
     reached = 0
-    last = None if any(c.stop is None for c in clips) else max(c.stop or 0 for c in clips)
     for chunk in _chunks(container, stream, rate_hz, errors):
         reached = chunk.stop
-        for clip in clips:
-            if clip.start < chunk.stop:
-                clip.take(chunk)
-        for clip in [c for c in clips if c.stop is not None and c.stop <= reached]:
-            clips.remove(clip)
+        while waiting and waiting[0].start < reached:
+            running.append(waiting.popleft())
+        for clip in running:
+            clip.take(chunk)
+        for clip in [c for c in running if c.stop is not None and c.stop <= reached]:
+            running.remove(clip)
             yield _finish(clip, rate_hz, reached, errors, downmix)
-        if last is not None and reached >= last:
-            break
-    for clip in clips:
+        if not waiting and not running:
+            return
+    for clip in (*running, *waiting):
         yield _finish(clip, rate_hz, reached, errors, downmix)
 
 
