@@ -4,7 +4,7 @@ The models are written by `save_pretrained`, as a user's folder would be. Their 
 larger than transformers draws them, so that a wrong mask or norm shows.
 """
 
-import struct
+import shutil
 from itertools import pairwise
 from pathlib import Path
 
@@ -380,6 +380,27 @@ def test_a_model_without_its_preprocessor_asks(folders: dict[str, Path], tmp_pat
     assert_close(found.values, alone(folders["hubert"], wave))
 
 
+def test_a_pretraining_checkpoint_as_published(folders: dict[str, Path], tmp_path: Path) -> None:
+    """facebook/wav2vec2-base is a pickled state of the pretraining model with old names."""
+    folder = folders["wav2vec2 group norm"]
+    state = transformers.AutoModel.from_pretrained(folder).state_dict()
+    old = {
+        "wav2vec2."
+        + name.replace("parametrizations.weight.original0", "weight_g").replace(
+            "parametrizations.weight.original1", "weight_v"
+        ): tensor
+        for name, tensor in state.items()
+    }
+    assert any(name.endswith("pos_conv_embed.conv.weight_g") for name in old)
+    old["quantizer.codevectors"] = torch.zeros(1, 4, 2)
+    torch.save(old, tmp_path / "pytorch_model.bin")
+    for name in ("config.json", "preprocessor_config.json"):
+        shutil.copy(folder / name, tmp_path)
+    (wave,) = clips(8_000)
+    (found,) = build(settings(tmp_path))([wave])
+    assert_close(found.values, alone(folder, wave))
+
+
 def test_weights_of_another_model_are_refused(folders: dict[str, Path], tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 
@@ -394,107 +415,6 @@ def test_weights_of_another_model_are_refused(folders: dict[str, Path], tmp_path
     save_file(state, tmp_path / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(AmandaError, match="a clip of 8000 samples: the model gave"):
         build(settings(tmp_path))(clips(8_000))
-
-
-# --- Whisper in CTranslate2's format ---------------------------------------------------------
-
-
-def ctranslate2_variables(encoder: torch.nn.Module) -> dict[str, np.ndarray]:
-    """The variables that CTranslate2's converter writes for an encoder (float16, fused q, k, v)."""
-    state = {k: v.numpy() for k, v in encoder.state_dict().items()}
-    out = {
-        "encoder/num_heads": np.array(encoder.config.encoder_attention_heads, np.int16),
-        "encoder/position_encodings/encodings": state["embed_positions.weight"],
-        "decoder/embeddings/weight": np.zeros((3, 2), np.float32),
-    }
-    for name in ("conv1", "conv2"):
-        out[f"encoder/{name}/weight"] = state[f"{name}.weight"]
-        out[f"encoder/{name}/bias"] = state[f"{name}.bias"]
-    norms = {"encoder/layer_norm": "layer_norm"}
-    linears = {}
-    for i in range(N_BLOCKS):
-        ours, theirs = f"encoder/layer_{i}", f"layers.{i}"
-        norms[f"{ours}/self_attention/layer_norm"] = f"{theirs}.self_attn_layer_norm"
-        norms[f"{ours}/ffn/layer_norm"] = f"{theirs}.final_layer_norm"
-        linears[f"{ours}/self_attention/linear_1"] = f"{theirs}.self_attn.out_proj"
-        linears[f"{ours}/ffn/linear_0"] = f"{theirs}.fc1"
-        linears[f"{ours}/ffn/linear_1"] = f"{theirs}.fc2"
-        attention = f"{theirs}.self_attn"
-        q, k, v = (state[f"{attention}.{p}_proj.weight"] for p in "qkv")
-        q_bias, v_bias = state[f"{attention}.q_proj.bias"], state[f"{attention}.v_proj.bias"]
-        out[f"{ours}/self_attention/linear_0/weight"] = np.concatenate([q, k, v])
-        out[f"{ours}/self_attention/linear_0/bias"] = np.concatenate([q_bias, 0 * q_bias, v_bias])
-    for ours, theirs in norms.items():
-        out[f"{ours}/gamma"], out[f"{ours}/beta"] = (
-            state[f"{theirs}.{p}"] for p in ("weight", "bias")
-        )
-    for ours, theirs in linears.items():
-        out[f"{ours}/weight"], out[f"{ours}/bias"] = (
-            state[f"{theirs}.{p}"] for p in ("weight", "bias")
-        )
-    return {k: v.astype(np.float16) if v.dtype == np.float32 else v for k, v in out.items()}
-
-
-def write_ctranslate2(path: Path, variables: dict[str, np.ndarray]) -> None:
-    def text(value: str) -> bytes:
-        return struct.pack("<H", len(value) + 1) + value.encode() + b"\0"
-
-    types = {np.dtype(np.int16): 2, np.dtype(np.float16): 4}
-    parts = [struct.pack("<I", 6), text("WhisperSpec"), struct.pack("<II", 3, len(variables))]
-    for name, array in variables.items():
-        parts += [
-            text(name),
-            struct.pack("<B", array.ndim),
-            *(struct.pack("<I", n) for n in array.shape),
-        ]
-        parts += [struct.pack("<BI", types[array.dtype], array.nbytes), array.tobytes()]
-    path.write_bytes(b"".join([*parts, struct.pack("<I", 0)]))
-
-
-@pytest.fixture(scope="module")
-def half_encoder(folders: dict[str, Path]) -> torch.nn.Module:
-    """The small Whisper encoder with parameters that float16 holds exactly."""
-    encoder = transformers.WhisperModel.from_pretrained(folders["whisper"]).get_encoder()
-    return encoder.half().float().eval()
-
-
-def test_ctranslate2_weights_fill_transformers_encoder(
-    half_encoder: torch.nn.Module, tmp_path: Path
-) -> None:
-    write_ctranslate2(tmp_path / "model.bin", ctranslate2_variables(half_encoder))
-    loaded = load_whisper_encoder(tmp_path / "model.bin")
-    expected = half_encoder.state_dict()
-    found = loaded.state_dict()
-    assert found.keys() == expected.keys()
-    for name, tensor in expected.items():
-        assert torch.equal(found[name], tensor), name
-    mel = torch.randn(2, 20, 300, generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        assert torch.equal(loaded(mel).last_hidden_state, half_encoder(mel).last_hidden_state)
-
-
-def test_a_wrong_ctranslate2_file_is_refused(half_encoder: torch.nn.Module, tmp_path: Path) -> None:
-    path = tmp_path / "model.bin"
-    variables = ctranslate2_variables(half_encoder)
-    write_ctranslate2(path, variables)
-    whole = path.read_bytes()
-    path.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match="cut short within"):
-        load_whisper_encoder(path)
-    path.write_bytes(b"\7" + whole[1:])
-    with pytest.raises(InputError, match="another format version"):
-        load_whisper_encoder(path)
-    write_ctranslate2(path, variables | {"encoder/extra": np.zeros(2, np.float16)})
-    with pytest.raises(InputError, match="without a place: \\['extra'\\]"):
-        load_whisper_encoder(path)
-    fused = "encoder/layer_1/self_attention/linear_0/bias"
-    write_ctranslate2(path, variables | {fused: variables[fused] + np.float16(1)})
-    with pytest.raises(InputError, match="has a bias for keys"):
-        load_whisper_encoder(path)
-    lacking = {k: v for k, v in variables.items() if k != "encoder/layer_2/ffn/linear_1/weight"}
-    write_ctranslate2(path, lacking)
-    with pytest.raises(InputError, match="layer_2/ffn/linear_1/weight"):
-        load_whisper_encoder(path)
 
 
 @pytest.mark.weights

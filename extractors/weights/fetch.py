@@ -32,12 +32,16 @@ AT_ONCE = 4
 
 
 def fetch_profile(profile: Profile) -> Iterator[str]:
-    """Put every weight of a profile into the cache; yield one line a weight.
+    """Put every weight of a profile into the cache; yield one line before and one a weight.
 
     Raises:
         InputError: a weight cannot be had, or is not what the table says; nothing of it is kept.
     """
     wanted = dict.fromkeys(profile.weights())
+    absent = [weight for weight in map(_absent, wanted) if weight is not None]
+    if absent:
+        megabytes = sum(weight.n_bytes for weight in absent) / 1e6
+        yield f"fetching {len(absent)} weights, {megabytes:.0f} MB, into {cache_dir()}"
     with ThreadPoolExecutor(AT_ONCE) as pool:
         jobs = [pool.submit(_fetch_line, name, revision) for name, revision in wanted]
         try:
@@ -50,6 +54,15 @@ def fetch_profile(profile: Profile) -> Iterator[str]:
             f"no weights  visual.model is '{profile.visual.model}', which is published on no hub: "
             f"set visual.weights to its file in a profile with `base: {profile.name}`"
         )
+
+
+def _absent(wanted: tuple[str, str | None]) -> Weight | None:
+    """The entry of a weight that is not in the cache; None where it is, or is the user's own."""
+    name, revision = wanted
+    if name not in WEIGHTS and Path(name).expanduser().exists():
+        return None
+    weight = entry(name, revision)
+    return None if folder_of(weight, cache_dir()).is_dir() else weight
 
 
 def _lacks_weights(profile: Profile) -> bool:
