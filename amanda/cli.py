@@ -240,6 +240,107 @@ def merge(
     typer.echo(f"{out}: {merge_features(shards, out)} utterances of {len(shards)} shards")
 
 
+Named = Annotated[
+    list[str] | None,
+    typer.Option(help="VALUE, or MODALITY=VALUE; repeat it.", show_default=False),
+]
+
+
+@app.command("import")
+def import_command(
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            help="npz, HDF5, CSV or pickle files, or folders of npy, as FILE or MODALITY=FILE."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Feature file (HDF5) to write.")],
+    manifest: Annotated[
+        Path | None, typer.Option(help="Manifest CSV; a dictionary can do without.")
+    ] = None,
+    corpus: Annotated[str, typer.Option(help="Corpus name stored; default: that of --out.")] = "",
+    extractor: Named = None,
+    model: Named = None,
+    revision: Named = None,
+    preprocessing: Named = None,
+    layers: Annotated[
+        list[str] | None, typer.Option(help="Layers in a flat width, as 1,7,12; repeat it.")
+    ] = None,
+    rate_hz: Annotated[
+        list[str] | None, typer.Option(help="Frames a second, for files without times.")
+    ] = None,
+    allow_missing: Annotated[
+        bool, typer.Option(help="Keep utterances that a file lacks, marked as such.")
+    ] = False,
+    allow_extra: Annotated[
+        bool, typer.Option(help="Leave out ids that the manifest does not have.")
+    ] = False,
+    id_replace: Annotated[str, typer.Option(help="OLD=NEW in the files' ids, as `$_$=_`.")] = "",
+    padding: Annotated[str, typer.Option(help="Side of the padding: end or start.")] = "end",
+    zero_frames: Annotated[
+        str, typer.Option(help="All-zero frames are missing evidence, or keep them as features.")
+    ] = "missing",
+    nonfinite: Annotated[str, typer.Option(help="NaN and inf: refuse, or zero.")] = "refuse",
+    classes: Annotated[
+        str, typer.Option(help="Class names, as Negative,Neutral,Positive; default: the four.")
+    ] = "",
+    memory_gb: Annotated[
+        float | None, typer.Option(help="Refuse larger arrays; default: half the memory.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write a feature file from features made elsewhere. Nothing of a pickle is run.
+
+    Example: `amanda import acoustic=A/comparE.h5 visual=V/denseface.h5 --manifest manifests/ie.csv
+    --model acoustic=ComParE_2016 --model visual=denseface --allow-extra --out features/ie.h5`
+    """
+    from amanda.exchange import import_features
+    from amanda.exchange.options import import_options
+
+    options = import_options(
+        layers=layers or [],
+        rate_hz=rate_hz or [],
+        id_replace=id_replace,
+        classes=classes,
+        padding=padding,
+        zero_frames=zero_frames,
+        nonfinite=nonfinite,
+        allow_missing=allow_missing,
+        allow_extra=allow_extra,
+        memory_gb=memory_gb,
+        extractor=extractor or [],
+        model=model or [],
+        revision=revision or [],
+        preprocessing=preprocessing or [],
+    )
+    summary = import_features(sources, out, manifest=manifest, corpus=corpus, options=options)
+    typer.echo(summary.to_json() if json else summary.to_text())
+
+
+@app.command("export")
+def export_command(
+    features: Annotated[Path, typer.Argument(help="Feature file (HDF5).")],
+    out: Annotated[Path, typer.Option(help="An .npz or .pkl file, or a new folder for npy.")],
+    form: Annotated[
+        str, typer.Option(help="npz, npy (a file a clip) or dictionary; default: by --out.")
+    ] = "",
+    modalities: Annotated[str, typer.Option(help="Only these, as acoustic,lexical.")] = "",
+    max_frames: Annotated[
+        int | None, typer.Option(help="Cut longer clips in a dictionary's padded arrays.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Write features in a form that other programs read.
+
+    Example: `amanda export features/ie.h5 --out ie.pkl`
+    """
+    from amanda.exchange import export_features
+
+    chosen = [name for name in modalities.split(",") if name]
+    summary = export_features(features, out, form=form, modalities=chosen, max_frames=max_frames)
+    typer.echo(summary.to_json() if json else summary.to_text())
+
+
 @app.command()
 def train(
     source: Annotated[Path, typer.Option(help="Feature file of the labelled corpus.")],
