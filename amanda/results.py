@@ -131,7 +131,8 @@ def merge_results(files: Sequence[Path], out: Path) -> Result:
     Methods come in the order of the paper's tables, whatever the order of `files`.
 
     Raises:
-        InputError: no file, another pair, other feature files, a method twice, or no predictions.
+        InputError: no file, another pair, other feature files or splits, a method twice, or no
+            predictions.
     """
     if not files:
         raise InputError(f"{out}: no result file to merge; train a method first")
@@ -252,6 +253,13 @@ def _refuse_other_pair(first: Result, part: Result) -> None:
                 f"{there.file_sha256[:12]}) than {first.path} ({here.file_sha256[:12]}); "
                 "train it again"
             )
+        for split, info in here.splits.items():
+            if info.ids_sha256 != there.splits[split].ids_sha256:
+                raise InputError(
+                    f"{part.path}: its {side} {split} split ({there.split_rule or 'of the file'}) "
+                    f"is another than that of {first.path} ({here.split_rule or 'of the file'}); "
+                    "methods are compared on one split"
+                )
 
 
 def _finite(value: Any) -> Any:

@@ -210,10 +210,15 @@ def fake_method_result(
     level: float = 0.6,
     seeds: int = 3,
     n_epochs: int = 30,
+    **others: object,
 ) -> Result:
-    """Write one method's result file on two feature files."""
-    settings = RunSettings(method=method, surrogate=surrogate, seeds=seeds, epochs=n_epochs)
+    """Write one method's result file on two feature files; `others` are more settings."""
+    settings = RunSettings(
+        method=method, surrogate=surrogate, seeds=seeds, epochs=n_epochs, **others
+    )
     with FeatureFile(source) as s, FeatureFile(target) as t:
+        for file in (s, t):
+            file.resplit(settings.split, settings.split_seed)
         rows = t.rows("test")
         test = TestRows(
             ids=[t.ids[row] for row in rows],

@@ -303,6 +303,20 @@ def test_one_run_one_method_one_epoch(tmp_path):
     assert re.fullmatch(r"\d+\.\d", page.table("last epoch, percent: mean")["A-N (p=2)"][0])
 
 
+def test_a_split_drawn_anew_is_drawn_again_for_the_corpora(tmp_path):
+    files = [fake_features(tmp_path / f"{c}.h5", c, n=60) for c in ("ie", "msp")]
+    result = fake_method_result(
+        tmp_path / "r.json", *files, seeds=1, n_epochs=2, split="speaker", split_seed=1
+    )
+    write_report([tmp_path / "r.json"], tmp_path / "r.html", files)
+    written = (tmp_path / "r.html").read_text(encoding="utf-8")
+    assert "Split “speaker, seed 1, drawn for this training”" in written
+    target = result.file.features.target.splits["test"]
+    rows = Page(written).tables["Utterances by class and split."][1]
+    assert {row[0]: row[5] for row in rows}["test"] == str(target.n)
+    assert "median s" in rows[0]
+
+
 def test_without_predictions_there_are_no_differences_and_the_page_says_so(folder, tmp_path):
     shutil.copy(folder / "ie2msp.json", tmp_path)
     write_report([tmp_path / "ie2msp.json"], tmp_path / "r.html")
@@ -325,7 +339,7 @@ def test_what_cannot_be_reported_is_told(folder, tmp_path):
     with pytest.raises(InputError, match=r"of the pair ie2msp, as is .*join them first"):
         write_report([folder / "ie2msp.json", tmp_path / "ie2msp.json"], out)
     other = fake_features(tmp_path / "ie.h5", "ie", n=30, seed=9)
-    with pytest.raises(InputError, match=r"given for 'ie' does not hold the utterances"):
+    with pytest.raises(InputError, match=r"does not hold the utterances and splits of 'ie'"):
         write_report([folder / "ie2msp.json"], out, [other])
     with pytest.raises(InputError, match=r"another feature file of corpus 'ie'"):
         write_report([folder / "ie2msp.json"], out, [folder / "ie.h5", other])

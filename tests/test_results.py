@@ -243,6 +243,14 @@ def test_merge_refuses_other_feature_files(pair, tmp_path):
         merge_results([parts[0], path], tmp_path / "x.json")
 
 
+def test_merge_refuses_another_split_of_the_same_files(pair, tmp_path):
+    _, features, parts = pair
+    path = tmp_path / "r.json"
+    fake_method_result(path, *features, seeds=1, n_epochs=2, split="speaker", split_seed=3)
+    with pytest.raises(InputError, match=r"speaker, seed 3.*compared on one split"):
+        merge_results([parts[0], path], tmp_path / "x.json")
+
+
 def test_merge_refuses_a_method_twice_and_no_file(pair, tmp_path):
     _, _, parts = pair
     with pytest.raises(InputError, match="merge each run once"):

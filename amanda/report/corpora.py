@@ -63,35 +63,61 @@ class CorpusStatistics:
         return sum(split.n for split in self.splits.values())
 
 
-def gather(
-    infos: Sequence[tuple[CorpusInfo, Sequence[str]]], files: Sequence[Path]
-) -> list[CorpusStatistics]:
+@dataclass(frozen=True)
+class Used:
+    """A corpus as a training used it.
+
+    Attributes:
+        info: of the result file.
+        split, split_seed: the settings that drew its splits, "file" for those of the feature file.
+    """
+
+    info: CorpusInfo
+    label_names: tuple[str, ...]
+    split: str
+    split_seed: int
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        return tuple(self.info.splits[split].ids_sha256 for split in SPLITS)
+
+
+def gather(used: Sequence[Used], files: Sequence[Path]) -> list[CorpusStatistics]:
     """Statistics of the corpora that results name, from their feature files where given.
 
+    A corpus is listed once for each way in which it was split.
+
     Args:
-        infos: what results say of each corpus, with its label names.
         files: feature files; one of a corpus that no result names is described too.
+
+    Raises:
+        InputError: two files of a corpus, or a file without the utterances that results are from.
     """
-    found: dict[str, CorpusStatistics] = {}
+    by_corpus: dict[str, Path] = {}
     for path in files:
-        statistics = _from_features(path)
-        if statistics.corpus in found:
+        with FeatureFile(path) as features:
+            corpus = features.corpus
+        if corpus in by_corpus:
+            raise InputError(f"{path}: another feature file of corpus '{corpus}' is given already")
+        by_corpus[corpus] = path
+    found: dict[tuple[str, ...], CorpusStatistics] = {}
+    for one in used:
+        key = (one.info.corpus, *one.hashes)
+        if key in found:
+            continue
+        given = by_corpus.get(one.info.corpus)
+        if given is None:
+            found[key] = _from_result(one.info, one.label_names)
+            continue
+        found[key] = _from_features(given, one.split, one.split_seed)
+        if tuple(found[key].splits[split].ids_sha256 for split in SPLITS) != one.hashes:
             raise InputError(
-                f"{path}: another feature file of corpus '{statistics.corpus}' is given already"
+                f"{given}: does not hold the utterances and splits of '{one.info.corpus}' that the "
+                "results were made from; give the file they were made from"
             )
-        found[statistics.corpus] = statistics
-    for info, label_names in infos:
-        known = found.get(info.corpus)
-        if known is None:
-            found[info.corpus] = _from_result(info, label_names)
-        elif {k: s.ids_sha256 for k, s in known.splits.items()} != {
-            k: s.ids_sha256 for k, s in info.splits.items()
-        }:
-            raise InputError(
-                f"the feature file given for '{info.corpus}' does not hold the utterances and "
-                "splits that the results were made from; give the file they were made from"
-            )
-    return [found[name] for name in sorted(found)]
+    named = {one.info.corpus for one in used}
+    others = [_from_features(p, "file", 0) for c, p in by_corpus.items() if c not in named]
+    return sorted([*found.values(), *others], key=lambda corpus: corpus.corpus)
 
 
 def _from_result(info: CorpusInfo, label_names: Sequence[str]) -> CorpusStatistics:
@@ -111,8 +137,9 @@ def _from_result(info: CorpusInfo, label_names: Sequence[str]) -> CorpusStatisti
     )
 
 
-def _from_features(path: Path) -> CorpusStatistics:
+def _from_features(path: Path, split_rule: str, split_seed: int) -> CorpusStatistics:
     with FeatureFile(path) as features:
+        features.resplit(split_rule, split_seed)
         speakers, shared = describe_speakers(features)
         splits, durations = {}, {}
         for split in SPLITS:

@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 from markupsafe import Markup
 
 from amanda import __version__
-from amanda.report.corpora import gather
+from amanda.report.corpora import Used, gather
 from amanda.report.plots import number_figures
 from amanda.report.registry import Page, Pair, Section, load_sections
 from amanda.result_text import STANDIN_SENTENCE
@@ -76,14 +76,19 @@ def _read(results: Sequence[Path], out: Path, features: Sequence[Path]) -> Page:
                 "join them first with amanda merge-results"
             )
         pairs[pair.name] = pair
-    infos = [
-        (info, pair.file.label_names)
+    used = [
+        Used(
+            info=info,
+            label_names=tuple(pair.file.label_names),
+            split=str(pair.file.methods[0].config.get("split", "file")),
+            split_seed=int(pair.file.methods[0].config.get("split_seed", 0)),
+        )
         for pair in pairs.values()
         for info in (pair.file.features.source, pair.file.features.target)
     ]
     return Page(
         pairs=tuple(pairs.values()),
-        corpora=tuple(gather(infos, features)),
+        corpora=tuple(gather(used, features)),
         feature_files=tuple(Path(path) for path in features),
         out=Path(out),
     )

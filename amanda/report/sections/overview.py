@@ -73,7 +73,11 @@ def _limits(page: Page) -> list[Text]:
             "result.",
         ]
     if used := sorted({use for pair in page.pairs for use in pair.file.target_labels_used}):
-        items.append(f"Target labels were used before testing by: {', '.join(used)}.")
+        said = [
+            f"{who} ({what.replace(',', ', ')})"
+            for who, _, what in (u.partition(":") for u in used)
+        ]
+        items.append(f"Target labels were used before testing by: {'; '.join(said)}.")
     return items
 
 

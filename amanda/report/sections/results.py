@@ -76,11 +76,17 @@ def _difference_cell(interval: Interval | None) -> Text | Cell:
     limits = f"{_signed(interval.low)} to {_signed(interval.high)}"
     known = math.isfinite(interval.low) and math.isfinite(interval.high)
     shown = Markup("{}{}").format(_signed(interval.estimate), small(limits) if known else "")
-    return Cell(shown, css="negative" if interval.estimate < 0 else "")
+    return Cell(shown, css="negative" if _is_negative(interval) else "")
+
+
+def _is_negative(interval: Interval) -> bool:
+    return round(100 * interval.estimate, 1) < 0
 
 
 def _signed(value: float) -> str:
-    return f"{100 * value:+.1f}".replace("-", "−")
+    """'+1.2', '−3.4', and '0.0' for what rounds to it."""
+    points = round(100 * value, 1)
+    return f"{points:+.1f}".replace("-", "−") if points else "0.0"
 
 
 def _dots(pair: Pair) -> Markup:
@@ -108,7 +114,9 @@ def _notes(pair: Pair, differences: list[Differences]) -> Markup:
     texts: list[Text] = []
     if known:
         texts.append(_how_intervals_are_made(known[0]))
-        if any(interval.estimate < 0 for interval in differences[0].values() if interval):
+        bounds = {m.run_id for m in pair.file.methods if is_upper_bound(m)}
+        adapted = [d for run_id, d in differences[0].items() if d and run_id not in bounds]
+        if any(_is_negative(interval) for interval in adapted):
             texts.append(
                 "A difference to direct transfer below 0 is negative transfer: adapting did worse "
                 "than not adapting, with the same inputs."
