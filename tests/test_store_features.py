@@ -321,6 +321,29 @@ def test_tables_that_do_not_fit_together_are_a_mistake(tmp_path: Path) -> None:
         )
 
 
+def test_a_split_drawn_anew_leaves_the_file_as_it_is(tmp_path: Path) -> None:
+    ids = [f"u{i:02}" for i in range(24)]
+    groups = ["" if i < 12 else f"g{i % 2}" for i in range(24)]
+    write(tmp_path / "x.h5", ids, [1] * 24, group=groups)
+    before = (tmp_path / "x.h5").read_bytes()
+    with FeatureFile(tmp_path / "x.h5") as features:
+        assert features.group_or_speaker == ["s0", "s1"] * 6 + ["g0", "g1"] * 6
+        own = list(features.split)
+        features.resplit("file", 0)
+        assert features.split == own
+        features.resplit("paper", 1)
+        assert [features.split.count(s) for s in ("train", "val", "test")] == [17, 2, 5]
+        assert len(features.rows("train")) == 17
+        first = list(features.split)
+        features.resplit("paper", 2)
+        assert features.split != first
+        features.resplit("speaker", 0)
+        assert len(set(zip(features.group_or_speaker, features.split, strict=True))) == 4
+        with pytest.raises(InputError, match="split 'papre': did you mean 'paper'"):
+            features.resplit("papre", 0)
+    assert (tmp_path / "x.h5").read_bytes() == before
+
+
 def test_a_text_with_a_nul_keeps_its_end(tmp_path: Path) -> None:
     write(tmp_path / "x.h5", ["a"], [1], text=["before\0after"])
     with FeatureFile(tmp_path / "x.h5") as features:

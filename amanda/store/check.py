@@ -1,0 +1,85 @@
+"""What `amanda check` says of files: everything that is wrong with them, one sentence each."""
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from amanda.store.check_features import check_features
+from amanda.store.errors import InputError
+from amanda.store.features import FeatureFile
+from amanda.store.manifest import check_manifest, read_manifest, resolve_path
+from amanda.store.pairing import check_pair
+
+_MEDIA_NAMED = 3
+
+
+def check_files(files: Sequence[Path]) -> list[str]:
+    """Every problem of manifests (.csv), feature files (.h5) and result files (.json).
+
+    Sound feature files are also checked against the first of them as pairs.
+
+    Returns:
+        One sentence a problem, with the file's name; empty when all is sound.
+    """
+    problems: list[str] = []
+    sound: list[Path] = []
+    for path in map(Path, files):
+        suffix = path.suffix.lower()
+        if not path.is_file():
+            found = "is a folder; give the files in it" if path.is_dir() else "no such file"
+            problems.append(f"{path}: {found}")
+        elif suffix == ".csv":
+            problems += check_manifest_and_media(path)
+        elif suffix in (".h5", ".hdf5"):
+            found_here = check_features(path)
+            problems += found_here
+            sound += [] if found_here else [path]
+        elif suffix == ".json":
+            problems += _check_result(path)
+        else:
+            problems.append(
+                f"{path}: neither a manifest (.csv), a feature file (.h5) nor a result (.json)"
+            )
+    return problems + _check_pairs(sound)
+
+
+def check_manifest_and_media(path: Path) -> list[str]:
+    """Every problem of a manifest's rows; where there is none, media files that are missing."""
+    problems = check_manifest(path)
+    if problems:
+        return problems
+    named = [
+        (row.id, column, place)
+        for row in read_manifest(path)
+        for column, place in (("path", row.path), ("audio_path", row.audio_path))
+        if place
+    ]
+    # Many utterances lie in one file, so each file is looked for once.
+    there = {place: os.path.isfile(resolve_path(path, place)) for *_, place in named}
+    missing = [item for item in named if not there[item[2]]]
+    if not missing:
+        return []
+    listed = "; ".join(f"{who}: {column} {place}" for who, column, place in missing[:_MEDIA_NAMED])
+    more = f"; and {len(missing) - _MEDIA_NAMED} more" if len(missing) > _MEDIA_NAMED else ""
+    n_files = sum(not found for found in there.values())
+    return [
+        f"{path}: {n_files} of {len(there)} media files are missing ({listed}{more}); paths are "
+        f"relative to {path.parent}"
+    ]
+
+
+def _check_result(path: Path) -> list[str]:
+    from amanda.results import check_result
+
+    return check_result(path)
+
+
+def _check_pairs(files: Sequence[Path]) -> list[str]:
+    problems: list[str] = []
+    for other in files[1:]:
+        with FeatureFile(files[0]) as source, FeatureFile(other) as target:
+            try:
+                check_pair(source, target)
+            except InputError as error:
+                problems.append(str(error))
+    return problems
