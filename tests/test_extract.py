@@ -373,7 +373,7 @@ run_extraction(sys.argv[1], sys.argv[2], profile=sys.argv[3], n_shards=2, corpus
 @pytest.mark.slow
 @pytest.mark.parametrize("signal_number", [signal.SIGINT, signal.SIGKILL])
 def test_interrupted_runs_go_on(manifest, profile, tmp_path, signal_number):
-    write_csv(manifest, dialogue(80))
+    write_csv(manifest, dialogue(40))
     out = tmp_path / "toy.h5"
     folder = tmp_path / "toy.h5.shards"
     first = shard_path(folder, 0, 2)
