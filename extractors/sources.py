@@ -161,9 +161,7 @@ def present_modalities(
         found |= _streams(manifest, names, streams)
     present = [m for m in wanted if m in found]
     if not present:
-        raise InputError(
-            f"{manifest}: no row has text, sound or pictures for {', '.join(wanted)}"
-        )
+        raise InputError(f"{manifest}: no row has text, sound or pictures for {', '.join(wanted)}")
     return present
 
 
