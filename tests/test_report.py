@@ -12,10 +12,11 @@ from fake_results import METHODS, RECORDED, fake_features, fake_method_result, f
 
 from amanda.predictions import predictions_path
 from amanda.report import plots, write_report
+from amanda.report.differences import find_baseline, is_direct_transfer, is_plain_sum
 from amanda.report.markup import Cell, table
-from amanda.report.registry import SECTIONS, load_sections, section
+from amanda.report.registry import SECTIONS, Pair, load_sections, section
 from amanda.report.sections.alignment import by_epoch, shares
-from amanda.results import read_result
+from amanda.results import merge_results, read_result
 from amanda.store.errors import InputError
 
 FEW = METHODS[:3]
@@ -301,6 +302,36 @@ def test_one_run_one_method_one_epoch(tmp_path):
     write_report([tmp_path / "r.json"], tmp_path / "r.html")
     page = Page((tmp_path / "r.html").read_text(encoding="utf-8"))
     assert re.fullmatch(r"\d+\.\d", page.table("last epoch, percent: mean")["A-N (p=2)"][0])
+
+
+def test_a_method_is_measured_from_the_baseline_most_like_it(tmp_path):
+    files = [fake_features(tmp_path / f"{c}.h5", c, n=60) for c in ("ie", "msp")]
+    variants = [
+        {"surrogate": surrogate, "standardise": standardise, "alpha2": alpha2}
+        for surrogate in ("norm:1", "norm:2")
+        for standardise in ("none", "domain")
+        for alpha2 in (0.1, 0.5)
+    ]
+    variants += [{"method": "direct_transfer"}, {"method": "direct_transfer", "alpha2": 0.5}]
+    parts = [tmp_path / f"{number}.json" for number in range(len(variants))]
+    for path, variant in zip(parts, variants, strict=True):
+        fake_method_result(path, *files, seeds=1, n_epochs=1, **variant)
+    pair = Pair(merge_results(parts, tmp_path / "ie2msp.json"))
+    methods = {m.label: m for m in pair.file.methods}
+
+    def baseline(label, rule):
+        found = find_baseline(pair, methods[label], rule)
+        return found and found.label
+
+    assert baseline("A-N (p=2)", is_direct_transfer) == "D.T."
+    assert baseline("A-N (p=2)", is_plain_sum) == "A-N (p=1)"
+    assert baseline("A-N (p=2) [alpha2=0.5]", is_plain_sum) == "A-N (p=1) [alpha2=0.5]"
+    assert (
+        baseline("A-N (p=2) [standardise=domain]", is_plain_sum) == "A-N (p=1) [standardise=domain]"
+    )
+    assert baseline("A-N (p=2) [standardise=domain]", is_direct_transfer) is None
+    assert baseline("A-N (p=1)", is_plain_sum) is None
+    assert baseline("D.T. [alpha2=0.5]", is_direct_transfer) is None
 
 
 def test_a_split_drawn_anew_is_drawn_again_for_the_corpora(tmp_path):

@@ -23,12 +23,23 @@ def is_plain_sum(method: MethodResult) -> bool:
 def find_baseline(
     pair: Pair, method: MethodResult, is_baseline: Callable[[MethodResult], bool]
 ) -> MethodResult | None:
-    """The baseline with the same inputs as `method`; None when there is none, or it is `method`."""
-    for other in pair.file.methods:
-        same = (other.standardise, other.modalities) == (method.standardise, method.modalities)
-        if is_baseline(other) and same and other.variant == method.variant:
-            return None if other.run_id == method.run_id else other
-    return None
+    """The baseline that `method` is measured from: with the same inputs, and of several the one
+    with most settings in common. None for a baseline itself, or where there is none."""
+
+    def in_common(other: MethodResult) -> tuple[int, int]:
+        equal = sum(method.config.get(key) == value for key, value in other.config.items())
+        return equal, -len(other.label)
+
+    same_inputs = [
+        other
+        for other in pair.file.methods
+        if is_baseline(other)
+        and (other.standardise, other.modalities) == (method.standardise, method.modalities)
+        and other.variant == method.variant
+    ]
+    if is_baseline(method) or not same_inputs:
+        return None
+    return max(same_inputs, key=in_common)
 
 
 def difference(pair: Pair, method: MethodResult, baseline: MethodResult | None) -> Interval | None:

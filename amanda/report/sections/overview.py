@@ -107,6 +107,7 @@ def _gain(pair: Pair) -> str:
         (method.label, interval)
         for method in pair.file.methods
         if not is_upper_bound(method)
+        and not is_direct_transfer(method)
         and (interval := difference(pair, method, find_baseline(pair, method, is_direct_transfer)))
         and interval.n_speakers > 1
     ]
@@ -118,7 +119,7 @@ def _gain(pair: Pair) -> str:
     if above:
         parts.append(f"above direct transfer by more than the 95% interval: {', '.join(above)}")
     if below:
-        parts.append(f"below it by more than the 95% interval: {', '.join(below)}")
+        parts.append(f"below direct transfer by more than the 95% interval: {', '.join(below)}")
     if not parts:
         return (
             f"none of the {len(adapted)} adapted methods differs from direct transfer by more than "
