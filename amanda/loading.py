@@ -49,7 +49,7 @@ def load_training_data(
     standardise: str,
     folder: Path | None,
 ) -> tuple[TrainingData, TestRows, list[str]]:
-    """Read what `method` trains on.
+    """Read what `method` trains on, of two files that `check_pair` has passed.
 
     Args:
         standardise: none, source or domain (`amanda.standardise`).
@@ -59,14 +59,9 @@ def load_training_data(
         The data, the test rows with their labels, and sentences on rows that were left out.
 
     Raises:
-        InputError: classes differ, a split that training needs has too few usable rows, or the
-            labelled train split lacks a class.
+        InputError: a split that training needs has too few usable rows, or the labelled train
+            split lacks a class.
     """
-    if source.label_names != target.label_names:
-        raise InputError(
-            f"{target.path}: its classes are {', '.join(target.label_names)}, those of "
-            f"{source.path} {', '.join(source.label_names)}; write both with the same classes"
-        )
     teacher = source if method.labelled == "source" else target
     stored = {
         file.path: {name: _Stored(file.modality(name)) for name in modalities}

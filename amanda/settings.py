@@ -96,8 +96,9 @@ class RunSettings(BaseModel):
         "source", description="What target predictions are drawn to (Eq. 8)."
     )
     given_prior: tuple[float, ...] | None = Field(None, description="For label_prior: given.")
-    label_alignment: Literal["method", "on", "off"] = Field(
-        "method", description="Eq. 8's term: as the method has it (amanda: on), or for any method."
+    label_alignment: Literal["method", "with", "without"] = Field(
+        "method",
+        description="Eq. 8's term: as the method has it (amanda: with), or for any method.",
     )
 
     adversary_weight: float | None = Field(
@@ -266,7 +267,10 @@ def resolve_settings(
         key, equals, text = assignment.partition("=")
         if not equals:
             raise InputError(f"--set '{assignment}': write key=value, as batch_size=64")
-        values[key.strip()] = yaml.safe_load(text)
+        try:
+            values[key.strip()] = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InputError(f"--set '{assignment}': the value is not YAML ({error})") from error
     values.update({k: v for k, v in flags.items() if v is not None})
     return parse_settings(values, str(config) if config else "settings")
 

@@ -131,8 +131,8 @@ class _SparseMaxima(torch.autograd.Function):
             here = slice(k * channels, (k + 1) * channels)
             by_channel = gradient[:, here].T.contiguous()
             for shift in range(kernel):
-                # Dropout and ReLU leave zeros; zeros also stand where an utterance has ended.
-                channel, row = (by_channel * (lengths > shift)).nonzero(as_tuple=True)
+                # Dropout and ReLU leave zeros; where an utterance has ended stand zeros too.
+                channel, row = ((by_channel != 0) & (lengths > shift)).nonzero(as_tuple=True)
                 frames = starts[row] + windows[:, here].T[channel, row] + shift
                 bags = torch.searchsorted(channel, torch.arange(channels))
                 tap = (first_tap + shift) * channels

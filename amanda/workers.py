@@ -156,11 +156,11 @@ def _run(task: Task, data: TrainingData, seed: int) -> Iterator[int]:
 
 
 def _death(seed: int, exit_code: int | None) -> str:
-    cause = f"exit code {exit_code}"
-    if exit_code is not None and exit_code < 0:
-        name = signal.Signals(-exit_code).name
-        cause = f"{name}, the usual end where memory is short" if name == "SIGKILL" else name
+    if exit_code is None or exit_code >= 0:
+        return f"seed {seed}: its process failed (exit code {exit_code}); see its output above"
+    name = signal.Signals(-exit_code).name
+    memory = ", as the system does where memory is short" if name == "SIGKILL" else ""
     return (
-        f"seed {seed}: its process died ({cause}); finished seeds are kept, so run the same "
-        "command to go on, with fewer --workers if memory was short"
+        f"seed {seed}: its process was ended by {name}{memory}; finished seeds are kept, so run "
+        "the same command again, with fewer --workers if memory was short"
     )

@@ -86,7 +86,7 @@ class Method:
         self.settings, self.context = settings, context
         self.networks: dict[str, nn.Module] = {}
         self.lr_factor = 1.0
-        wanted = {"method": self.aligns_labels, "on": True, "off": False}
+        wanted = {"method": self.aligns_labels, "with": True, "without": False}
         self.prior: Tensor | None = None
         if self.sees_target and wanted[settings.label_alignment] and settings.alpha1 > 0:
             self.prior = label_prior(settings, context)
