@@ -1,0 +1,225 @@
+"""A scene played: speech, faces, camera and microphone, into its files."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Float32
+
+from corpora.standin.media import resample, write_video, write_wav
+from corpora.standin.picture.acting import Moment, act
+from corpora.standin.picture.camera import Camera
+from corpora.standin.picture.expression import Expression
+from corpora.standin.picture.head import Head, head_box, paint_head
+from corpora.standin.picture.identity import Look
+from corpora.standin.picture.ink import Image
+from corpora.standin.picture.stage import (
+    Seat,
+    head_patch,
+    light_frame,
+    paint_backdrop,
+    paint_body,
+    put_patch,
+)
+from corpora.standin.scene import Line, Person, Scene, Shot, Spoken
+from corpora.standin.sound.prosody import mouth_opening, plan_delivery, say
+from corpora.standin.sound.room import record
+from corpora.standin.sound.voice import RATE_HZ
+
+LISTENER_EVERY = 3  # a face that does not speak is drawn anew every third frame
+LISTENER_SHARE = 0.15  # of the speaker's expression that shows on a listener
+BOX_EVERY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A line with its place in time and its dry sound at `RATE_HZ`."""
+
+    line: Line
+    start_s: float
+    end_s: float
+    speech_s: float
+    sound: Float32[np.ndarray, "samples"]
+
+
+def perform(scene: Scene, root: Path) -> list[Spoken]:
+    """Write the scene's video and its lines' sound files under `root`; say what is true of them."""
+    rng = np.random.default_rng(scene.seed)
+    turns, length_s = _speak(scene, rng)
+    sound = resample(_mix(scene, turns, length_s, rng), RATE_HZ, scene.audio_rate_hz)
+    time_s = _frame_times(scene, length_s, rng)
+    acted = {
+        name: act(time_s, _moments(scene, name, turns, rng), p.look, scene.traits.visual.motion, rng)
+        for name, p in scene.people.items()
+    }
+    write_video(
+        root / scene.video,
+        zip(time_s.tolist(), _frames(scene, turns, time_s, acted, rng), strict=True),
+        sound,
+        container=scene.container,
+        size=(scene.width, scene.height),
+        rate_fps=scene.rate_fps,
+        variable_rate=scene.variable_rate,
+        audio_codec=scene.audio_codec,
+        audio_rate_hz=scene.audio_rate_hz,
+    )
+    for turn in turns:
+        if turn.line.wav:
+            first, last = (round(t * scene.audio_rate_hz) for t in (turn.start_s, turn.end_s))
+            write_wav(root / turn.line.wav, sound[first:last], scene.audio_rate_hz)
+    return [_truth(scene, turn, turns, time_s, acted) for turn in turns]
+
+
+def _speak(scene: Scene, rng: np.random.Generator) -> tuple[list[Turn], float]:
+    turns: list[Turn] = []
+    now_s = scene.lead_s
+    for line in scene.lines:
+        traits = scene.traits.acoustic
+        delivery = plan_delivery(traits, line.acoustic.emotion, line.acoustic.intensity, rng)
+        voice = scene.people[line.speaker].voice
+        sound = say(line.spoken, voice, delivery, traits.level_db, int(rng.integers(2**31)))
+        speech_s = now_s
+        stop_s = speech_s + len(sound) / RATE_HZ
+        start_s = round(max(0.0, speech_s - scene.clip_margin_s), 4)
+        end_s = round(stop_s + scene.clip_margin_s, 4)
+        turns.append(Turn(line, start_s, end_s, speech_s, sound))
+        now_s = stop_s + float(rng.uniform(*scene.pause_s))
+    return turns, turns[-1].end_s + scene.lead_s - scene.clip_margin_s
+
+
+def _mix(
+    scene: Scene, turns: Sequence[Turn], length_s: float, rng: np.random.Generator
+) -> Float32[np.ndarray, "samples"]:
+    dry = np.zeros(int(np.ceil(length_s * RATE_HZ)) + 1, np.float32)
+    for turn in turns:
+        first = round(turn.speech_s * RATE_HZ)
+        piece = turn.sound[: len(dry) - first]
+        dry[first : first + len(piece)] += piece
+    return record(dry, RATE_HZ, scene.traits.acoustic, rng)
+
+
+def _frame_times(scene: Scene, length_s: float, rng: np.random.Generator) -> Float[np.ndarray, "n"]:
+    n = int(np.ceil(length_s * scene.rate_fps))
+    if not scene.variable_rate:
+        return np.arange(n) / scene.rate_fps
+    # A recorder under load: most frames on time, some late, some dropped, some in a burst.
+    steps = rng.choice([1.0, 0.5, 2.0, 3.0], p=[0.62, 0.2, 0.14, 0.04], size=2 * n) / scene.rate_fps
+    time_s = np.concatenate([[0.0], np.cumsum(steps * rng.uniform(0.85, 1.15, 2 * n))])
+    return np.round(time_s[time_s < length_s], 3)
+
+
+def _moments(
+    scene: Scene, name: str, turns: Sequence[Turn], rng: np.random.Generator
+) -> list[Moment]:
+    """What a person's face does through the scene."""
+    traits = scene.traits.visual
+    rest = traits.expressions["neutral"]
+    moments = []
+    for turn in turns:
+        show = turn.line.visual
+        speaking = turn.line.speaker == name
+        strength = show.intensity * (1.0 if speaking else LISTENER_SHARE)
+        full = traits.expressions[show.emotion]
+        axes = sorted({*full, *rest, *_WANDERING})
+        target = {
+            axis: strength * full.get(axis, 0.0)
+            + (0.0 if speaking else rest.get(axis, 0.0))
+            + (traits.spread * float(rng.normal()) if axis in _WANDERING else 0.0)
+            for axis in axes
+        }
+        mouth = mouth_opening(turn.sound, RATE_HZ) if speaking else np.zeros(0)
+        moments.append(Moment(turn.speech_s, turn.end_s, target, mouth))
+    return moments
+
+
+_WANDERING = ("smile", "brow_low", "brow_inner", "brow_raise", "squint", "teeth", "press", "lid")
+
+
+@lru_cache(maxsize=8)
+def _painted(look: Look, light: tuple[float, float, float], ambient: float) -> Head:
+    return paint_head(look, np.array(light), ambient)
+
+
+def _frames(
+    scene: Scene,
+    turns: Sequence[Turn],
+    time_s: Float[np.ndarray, "n"],
+    acted: dict[str, list[Expression]],
+    rng: np.random.Generator,
+) -> Iterator[Image]:
+    traits = scene.traits.visual
+    camera = Camera(traits, scene.width, scene.height, rng)
+    starts = [turns[shot.first_line].start_s if i else 0.0 for i, shot in enumerate(scene.shots)]
+    shot_of = np.searchsorted(starts, time_s, side="right") - 1
+    patches: dict[str, tuple] = {}
+    stage: Image | None = None
+    current = -1
+    for i, now_s in enumerate(time_s):
+        if shot_of[i] != current or stage is None:
+            current = int(shot_of[i])
+            patches.clear()
+            stage = _paint_stage(scene, scene.shots[current], rng)
+        frame = stage.copy()
+        for k, (name, seat) in enumerate(scene.shots[current].seats.items()):
+            if name not in patches or _speaks(name, turns, now_s) or (i + k) % LISTENER_EVERY == 0:
+                head = _painted(scene.people[name].look, traits.light, traits.ambient)
+                e = acted[name][i]
+                patches[name] = head_patch(frame.shape, head, e, seat.affine(e))
+            put_patch(frame, *patches[name])
+        yield camera(frame)
+
+
+def _speaks(name: str, turns: Sequence[Turn], now_s: float) -> bool:
+    return any(t.line.speaker == name and t.start_s <= now_s <= t.end_s + 0.3 for t in turns)
+
+
+def _paint_stage(scene: Scene, shot: Shot, rng: np.random.Generator) -> Image:
+    traits = scene.traits.visual
+    red, green, blue = (int(np.clip(c + rng.normal(0, 5), 0, 255)) for c in traits.backdrop_colour)
+    stage = paint_backdrop(shot.backdrop, scene.width, scene.height, (red, green, blue), rng)
+    for name, seat in shot.seats.items():
+        paint_body(stage, scene.people[name].look, seat)
+    return light_frame(stage, np.array(traits.light), traits.ambient)
+
+
+def _truth(
+    scene: Scene,
+    turn: Turn,
+    turns: Sequence[Turn],
+    time_s: Float[np.ndarray, "n"],
+    acted: dict[str, list[Expression]],
+) -> Spoken:
+    name = turn.line.speaker
+    person: Person = scene.people[name]
+    inside = np.flatnonzero((time_s >= turn.start_s) & (time_s <= turn.end_s))
+    rows = []
+    for i in inside:
+        seat = _seat_at(scene, turns, name, float(time_s[i]))
+        if seat is None:
+            continue
+        e = acted[name][i]
+        box = seat.box(head_box(person.look), seat.affine(e))
+        size = (scene.width, scene.height) * 2
+        rows.append((float(time_s[i]), *(round(b / s, 4) for b, s in zip(box, size, strict=True))))
+    mean = tuple(round(float(v), 4) for v in np.mean([r[1:] for r in rows], axis=0)) if rows else ()
+    every = max(1, round(BOX_EVERY_S * scene.rate_fps))
+    return Spoken(
+        line=turn.line,
+        file=scene.video,
+        side=scene.sides[name],
+        start_s=turn.start_s,
+        end_s=turn.end_s,
+        head_box=mean,
+        head_boxes=tuple(rows[::every]),
+    )
+
+
+def _seat_at(scene: Scene, turns: Sequence[Turn], name: str, now_s: float) -> Seat | None:
+    """Where a person sits at a time, None when out of the picture."""
+    shot = scene.shots[0]
+    for later in scene.shots[1:]:
+        if turns[later.first_line].start_s <= now_s:
+            shot = later
+    return shot.seats.get(name)

@@ -1,0 +1,1 @@
+"""How stand-in people look, and how they are drawn."""

@@ -1,0 +1,1 @@
+"""How stand-in people sound."""

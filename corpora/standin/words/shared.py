@@ -1,0 +1,72 @@
+"""Everyday wording that every stand-in corpus can draw from."""
+
+from corpora.standin.words.wording import Wording
+
+WORDING = Wording(
+    sentences={
+        "neutral": (
+            "We can meet at {hour} near the {place}.",
+            "It is about {n} minutes from here by {ride}.",
+            "I left the {thing} on the table by the door.",
+            "{friend} is coming over around {hour}.",
+            "They open the {place} at {hour} on {day}.",
+            "You can take the {ride} or just walk.",
+            "I usually buy the {food} on {day}.",
+            "The {thing} is in the bag next to yours.",
+        ),
+        "happy": (
+            "This is the best {day} I have had in years.",
+            "I am so glad that {friend} is here with us.",
+            "We won, we actually won the {prize}!",
+            "I love it, thank you so much for the {gift}.",
+            "That was so much fun, let us do it again.",
+            "Guess what, {friend} said yes to everything!",
+            "I could dance all night, I feel wonderful.",
+            "What a lovely surprise, I cannot stop smiling.",
+        ),
+        "sad": (
+            "I miss {friend} more than I can say.",
+            "Nothing has been the same since {friend} left.",
+            "I cried all {day} and could not stop.",
+            "It hurts to think that it is over now.",
+            "I feel so alone when I come home at night.",
+            "We lost the {gift} that my mother gave me.",
+            "I do not think that things will get better.",
+            "There is nobody left who remembers {friend}.",
+        ),
+        "angry": (
+            "I am sick of hearing the same excuse from {friend}.",
+            "Stop it, I told you to leave my {thing} alone!",
+            "How dare {friend} speak to me like that!",
+            "You never listen to a single word I say.",
+            "I hate it when you take my {thing} without asking.",
+            "That is enough, get out of my way right now!",
+            "This is not fair and you know it very well.",
+            "You broke the {thing} and you lied about it.",
+        ),
+    },
+    ambiguous=(
+        "I did not think that this would happen.",
+        "So this is what you wanted to show me.",
+        "I have been waiting for this since {day}.",
+        "You really did that, all by yourself.",
+        "{friend} told me about it on {day}.",
+        "I cannot believe that it is already {day}.",
+        "Well, that is what they said about the {thing}.",
+        "I will never forget what you just told me.",
+        "Do you know what {friend} said to me?",
+        "It was not at all what I had expected.",
+    ),
+    slots={
+        "hour": ("three", "half past six", "nine", "noon", "a quarter to five"),
+        "day": ("Monday", "Tuesday", "Friday", "Saturday", "Sunday"),
+        "place": ("station", "library", "market", "post office", "bakery", "park"),
+        "ride": ("bus", "train", "bicycle", "car"),
+        "thing": ("keys", "book", "umbrella", "camera", "phone", "jacket"),
+        "food": ("bread", "coffee", "apples", "milk"),
+        "friend": ("Anna", "Peter", "my cousin", "Maria", "the neighbour", "Tom"),
+        "prize": ("game", "cup", "race", "quiz"),
+        "gift": ("necklace", "watch", "painting", "little box"),
+        "n": ("ten", "twenty", "fifteen", "forty"),
+    },
+)
