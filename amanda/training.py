@@ -84,6 +84,9 @@ def train_method(
             *files, modalities, method, standardise=settings.standardise, folder=folder
         )
         extraction = {name: target_file.modality(name).identity() for name in modalities}
+        target_labels_used = [] if method.labelled == "source" else ["supervised:train,val"]
+        if target_file.attrs.get("label_cap"):  # which rows there are was chosen by their labels
+            target_labels_used.append("cap:train,val,test")
     warn_if_small(str(source), len(data.labelled_train), settings.batch_size)
     if method.sees_target:
         warn_if_small(str(target), len(data.target_train), settings.batch_size)
@@ -114,7 +117,7 @@ def train_method(
         label_names=data.label_names,
         modalities=modalities,
         device=_device_name(where),
-        target_labels_used=[] if method.labelled == "source" else ["supervised:train,val"],
+        target_labels_used=target_labels_used,
         warnings=[*notes, *_marginal_warnings(prior, runs, data.label_names)],
     )
     shutil.rmtree(kept, ignore_errors=True)
@@ -128,7 +131,13 @@ def _kept_folder(
     modalities: Sequence[str],
 ) -> Path:
     """Where finished seeds of exactly this training lie; those of another one for `out` go."""
-    key = [settings.run_id, *(info.file_sha256 for info in infos), *modalities, __version__, TRAIN_VERSION]
+    key = [
+        settings.run_id,
+        *(info.file_sha256 for info in infos),
+        *modalities,
+        __version__,
+        TRAIN_VERSION,
+    ]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
     kept = out.parent / f".{out.stem}.{digest}.unfinished"
     for other in out.parent.glob(f".{out.stem}.*.unfinished"):

@@ -120,6 +120,7 @@ class Job:
         """Provenance, for the root of the feature file."""
         return {
             "manifest_sha256": self.manifest_sha256,
+            **_made_by(self.manifest, self.manifest_sha256),
             "profile_key": self.profile.key,
             "profile_json": self.profile.model_dump_json(),
             "extract_version": EXTRACT_VERSION,
@@ -223,3 +224,20 @@ def _versions() -> dict[str, str]:
         with suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
     return versions
+
+
+def _made_by(manifest: Path, sha256: str) -> dict[str, str]:
+    """How the manifest's rows were divided and capped, from the note beside it.
+
+    Nothing where there is no note, or where the CSV was edited after it: then nobody knows.
+    """
+    try:
+        note = json.loads(manifest.with_suffix(".meta.json").read_text(encoding="utf-8"))
+        if note["manifest_sha256"] != sha256:
+            return {}
+        rule, seed, cap = str(note["split"]), int(note["split_seed"]), dict(note["cap"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    drawn = f"{rule}, seed {seed}" if rule in ("paper", "speaker") else rule
+    capped = ", ".join(f"{name}={most}" for name, most in cap.items())
+    return {"split_rule": drawn, "label_cap": capped}
