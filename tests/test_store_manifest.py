@@ -200,6 +200,14 @@ def test_check_lists_every_problem_at_once(tmp_path: Path) -> None:
         read_manifest(path)
 
 
+def test_a_long_cell_with_line_breaks_is_quoted_in_one_short_line(tmp_path: Path) -> None:
+    label = "happy\nor " + "x" * 5000
+    (problem,) = check_manifest(save(tmp_path, f'id,path,label\nu,a.wav,"{label}"\n'))
+    assert "label 'happy or xxx" in problem
+    assert "\n" not in problem
+    assert len(problem) < 500
+
+
 def test_labels_of_a_corpus_of_ones_own_are_read_on_request(tmp_path: Path) -> None:
     path = save(tmp_path, "id,path,label,p_fru\na,a.wav,frustrated,0.5\n")
     assert len(check_manifest(path)) == 2

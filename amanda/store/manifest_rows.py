@@ -14,6 +14,7 @@ from amanda.store.names import ORIGINS, RECORDED, SPLITS
 from amanda.store.utterance import OPTIONAL, REQUIRED, SHARE_PREFIX, Utterance
 
 MAX_FIELD_CHARS = 1_000_000
+_MOST_CHARS = 300
 NUMBERS = ("start_s", "end_s", "audio_start_s", "valence", "arousal", "dominance")
 WHOLE_NUMBERS = ("channel", "n_raters")
 
@@ -52,7 +53,7 @@ def scan(path: Path, classes: Sequence[str] | None) -> Iterator[Utterance | str]
             continue
         values = dict(zip(header, (c.strip() for c in cells), strict=True))
         utterance, problems = parse_row(values, classes)
-        yield from (f"{path}, line {line}: {problem}" for problem in problems)
+        yield from (f"{path}, line {line}: {_one_line(problem)}" for problem in problems)
         if utterance is None:
             continue
         if utterance.id in first_line:
@@ -158,6 +159,12 @@ def _read_text(path: Path) -> str:
         line = text[: text.index("\0")].count("\n") + 1
         raise InputError(f"{path}, line {line}: a NUL byte; save the file as plain UTF-8 CSV")
     return text
+
+
+def _one_line(problem: str) -> str:
+    """A cell that a sentence quotes may be long and may hold line breaks."""
+    text = " ".join(problem.split())
+    return text if len(text) <= _MOST_CHARS else f"{text[:_MOST_CHARS]} …"
 
 
 def _header_problems(path: Path, header: list[str], classes: Sequence[str] | None) -> Iterator[str]:
