@@ -52,16 +52,16 @@ def read_label_map(path: Path) -> dict[str, str]:
 
 
 def class_shares(shares: Mapping[str, float], labels: Mapping[str, str] | None) -> dict[str, float]:
-    """Raters' shares by class, of their shares by the corpus's labels.
+    """Raters' shares by class, of their shares by the corpus's labels; {} where none are known.
 
     Labels of one class are summed; those of none are left out, so the sum may be below 1.
     """
-    summed: dict[str, float] = {}
+    summed = dict.fromkeys(CLASSES, 0.0)
     for label, share in shares.items():
         name = label if labels is None else labels.get(label, "")
-        if name in CLASSES:
-            summed[name] = summed.get(name, 0.0) + share
-    return {name: summed[name] for name in CLASSES if name in summed}
+        if name in summed:
+            summed[name] += share
+    return summed if shares else {}
 
 
 def mosei_label(sentiment: float, emotions: Mapping[str, float]) -> str:

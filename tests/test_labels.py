@@ -61,8 +61,11 @@ def test_a_missing_map_is_one_sentence(tmp_path: Path) -> None:
 
 def test_shares_of_labels_of_one_class_are_summed() -> None:
     raters = {"hap": 0.25, "exc": 0.5, "neu": 0.125, "fru": 0.125}
-    assert class_shares(raters, LABELS["ie"]) == {"neutral": 0.125, "happy": 0.75}
-    assert class_shares({"happy": 0.5, "bored": 0.5}, None) == {"happy": 0.5}
+    none = dict.fromkeys(CLASSES, 0.0)
+    assert class_shares(raters, LABELS["ie"]) == {**none, "neutral": 0.125, "happy": 0.75}
+    assert class_shares({"happy": 0.5, "bored": 0.5}, None) == {**none, "happy": 0.5}
+    assert class_shares({"fru": 1.0}, LABELS["ie"]) == none, "raters are known, none chose a class"
+    assert class_shares({}, LABELS["ie"]) == {}, "nothing is known of the raters"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from amanda.cli import app
+from amanda.store.check import check_files
 from amanda.store.errors import InputError
 from amanda.store.manifest import check_manifest, read_manifest, read_meta, resolve_path
 from amanda.store.names import CLASSES, SPLITS
@@ -47,8 +48,10 @@ def test_iemocap_is_read_dropped_and_accounted_for(tmp_path: Path) -> None:
     }
     first = rows[0]
     assert first.text == "Excuse me."
-    assert first.shares == {"neutral": 0.5, "happy": 0.5}
-    assert rows[1].shares == {"happy": 0.5}, "the rater who said something else has no class"
+    none = dict.fromkeys(CLASSES, 0.0)
+    assert first.shares == {**none, "neutral": 0.5, "happy": 0.5}
+    assert rows[1].shares == {**none, "happy": 0.5}, "one rater said what is no class"
+    assert rows[2].shares == {}, "no raters in the file"
     assert first.path == "../data/Session1/dialog/avi/DivX/Ses01F_impro01.avi"
     assert resolve_path(out, first.audio_path).is_file()
     assert summary.dropped == Counter(row["reason"] for row in dropped_rows(out))
@@ -197,6 +200,40 @@ def test_a_csv_of_ones_own_is_a_manifest_too(tmp_path: Path) -> None:
     path = own_csv(tmp_path, ["happy", "sad", "neutral"], split="test")
     build_manifest("csv", path, tmp_path / "again.csv", split="column")
     assert read_manifest(tmp_path / "again.csv") == read_manifest(path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("corpus", ["ie", "msp"])
+def test_a_generated_corpus_is_read_as_it_was_meant(corpus: str, tmp_path: Path) -> None:
+    pytest.importorskip("espeakng_loader", reason="stand-in corpora speak with espeak-ng")
+    from corpora.standin import write_standin
+
+    root, out = tmp_path / "data" / corpus, tmp_path / f"{corpus}.csv"
+    equal = dict.fromkeys(CLASSES, 1.0)
+    one = {"visual": 1.0, "acoustic": 1.0, "lexical": 1.0}
+    write_standin(corpus, root, n_utterances=20, seed=1, prior=equal, gap=one)
+    truth = json.loads((root / "standin.json").read_text())["truth"]
+    build_manifest(corpus, root, out, split="speaker")
+    rows = read_manifest(out)
+    assert len(rows) == 20
+    assert check_files([out]) == []
+    for row in rows:
+        meant = truth[row.id]
+        assert row.origin == "stand-in"
+        assert (row.label, row.speaker, row.text) == tuple(
+            meant[key] for key in ("label", "speaker", "text")
+        )
+        assert resolve_path(out, row.path) == (root / meant["file"]).resolve()
+        if corpus == "ie":
+            assert (
+                row.region
+                == {
+                    "left": (0.0, 0.0, 0.5, 1.0),
+                    "right": (0.5, 0.0, 1.0, 1.0),
+                }[meant["side"]]
+            )
+            assert (row.start_s, row.end_s) == (meant["start_s"], meant["end_s"])
+            assert resolve_path(out, row.audio_path) == (root / meant["wav"]).resolve()
 
 
 def test_standin_corpora_say_so_in_every_row(tmp_path: Path) -> None:
