@@ -92,8 +92,10 @@ def manifest(
     out: Annotated[Path, typer.Option(help="Manifest CSV to write.")],
     corpus: Annotated[
         str, typer.Option(help="Reader: ie, msp, or csv for a CSV of your own (--root FILE.csv).")
-    ],
-    root: Annotated[Path, typer.Option(help="Folder of the corpus as its owners distribute it.")],
+    ] = "",
+    root: Annotated[
+        Path | None, typer.Option(help="Folder of the corpus as its owners distribute it.")
+    ] = None,
     split: Annotated[str, typer.Option(help="paper, speaker, official or column.")] = "paper",
     split_seed: Annotated[int, typer.Option(help="Seed of the split and of --cap.")] = 0,
     cap: Annotated[
@@ -102,12 +104,35 @@ def manifest(
     label_map: Annotated[
         Path | None, typer.Option(help="YAML of the corpus's label: class, instead of the default.")
     ] = None,
+    from_folder: Annotated[
+        Path | None,
+        typer.Option(
+            help="Draft a CSV of your own corpus instead, from the recordings in this folder and "
+            "the .txt, .rttm, .eaf or .TextGrid files beside them."
+        ),
+    ] = None,
+    tiers: Annotated[
+        str, typer.Option(help="With --from-folder: only these tiers, as Anna,Ben.")
+    ] = "",
     json: Json = False,
 ) -> None:
     """Read a raw corpus and write its manifest, with dropped rows and their reasons beside it.
 
     Example: `amanda manifest --corpus ie --root data/ie --split speaker --out manifests/ie.csv`
+
+    A first CSV of your own corpus: `amanda manifest --from-folder clips --out mine.csv`
     """
+    if from_folder is not None:
+        if corpus or root:
+            raise InputError("--from-folder drafts a CSV; give it without --corpus and --root")
+        from corpora.from_folder import draft_manifest
+
+        names = [name.strip() for name in tiers.split(",") if name.strip()]
+        draft = draft_manifest(from_folder, out, tiers=names)
+        typer.echo(draft.to_json() if json else draft.to_text())
+        return
+    if not corpus or root is None:
+        raise InputError("give --corpus and --root, or --from-folder for clips of your own")
     from corpora.manifest import build_manifest
 
     summary = build_manifest(
