@@ -84,7 +84,7 @@ class ManifestSummary:
         ]
         empty = [s for s in SPLITS if not any(row[s] for row in self.counts.values())]
         if empty:
-            lines += ["", f"No rows in {', '.join(empty)}: too few utterances for this split."]
+            lines += ["", f"No row is in {' or '.join(empty)}."]
         if self.dropped:
             lines += ["", f"{sum(self.dropped.values())} dropped:"]
             lines += [f"  {n:6} {reason}" for reason, n in self.dropped.items()]

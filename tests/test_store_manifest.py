@@ -107,6 +107,7 @@ def test_group_falls_back_to_the_speaker(tmp_path: Path) -> None:
         ("first,a.wav,,,,,,,train", "line 3: id 'first' stands on line 2 already"),
         ("a,a.wav,,,one, two,,,train,", "line 3: 10 fields, but the header names 9; quote"),
         ("a,a.wav", "line 3: 2 fields"),
+        ('a,"a.wav\nb",,,,,,,train', "line 3: a: path holds a line break or a tab; check the quot"),
         ('a,a.wav,,,"open,,,,train', r"line 3: not CSV \(unexpected end of data\); check the quot"),
     ],
 )

@@ -84,6 +84,9 @@ def parse_row(
     shares = _shares(who, values, problems)
     if not values.get("id"):
         problems.append("no id; every row needs one of its own")
+    for name in ("id", "path", "audio_path"):
+        if any(ord(char) < 32 for char in values.get(name, "")):
+            problems.append(f"{who}: {name} holds a line break or a tab; check the quotes")
     if not values.get("path") and not values.get("audio_path") and not values.get("text"):
         problems.append(f"{who}: no path, audio_path or text; an utterance needs at least one")
     start_s, end_s = number["start_s"], number["end_s"]

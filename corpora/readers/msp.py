@@ -10,6 +10,7 @@ perception. Activation, valence and dominance are kept as the file has them, 1 t
 
 import dataclasses
 import math
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +38,7 @@ def read(root: Path) -> Iterator[Utterance | Dropped | Note]:
     tree = open_tree(
         root,
         f"{LABEL_FILES[0]} (or {LABEL_FILES[1]})",
-        lambda folder: any((folder / name).is_file() for name in LABEL_FILES),
+        lambda folder: any(os.path.isfile(folder / name) for name in LABEL_FILES),
     )
     label_file = tree.first_file(*LABEL_FILES)
     text_folder = next((f for f in TEXT_FOLDERS if (root / f).is_dir()), "")
