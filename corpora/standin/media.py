@@ -14,7 +14,7 @@ from jaxtyping import Float32
 from corpora.standin.picture.ink import Image
 
 _VIDEO_CODEC = "mpeg4"
-_BITS_A_PIXEL = 0.35
+_BITS_A_PIXEL = 0.16
 _TICKS_HZ = 1000  # of a video with frames at uneven times
 _BLOCK = 1152  # samples a packet; also MP3's frame
 
@@ -78,6 +78,8 @@ def write_video(
         ticks = Fraction(1, _TICKS_HZ) if variable_rate else Fraction(1, rate_fps)
         video.codec_context.time_base = ticks
         audio = out.add_stream(audio_codec, rate=audio_rate_hz, layout="mono")
+        if audio_codec == "libmp3lame":
+            audio.codec_context.options = {"compression_level": "9"}  # the quickest
         audio.codec_context.flags |= av.codec.context.Flags.bitexact
         packets = _audio_packets(audio, sound, audio_rate_hz)
         done_s = 0.0

@@ -160,15 +160,17 @@ def _frames(
         if shot_of[i] != current or stage is None:
             current = int(shot_of[i])
             patches.clear()
-            stage = _paint_stage(scene, scene.shots[current], rng)
+            stage = camera.develop(_paint_stage(scene, scene.shots[current], rng))
         frame = stage.copy()
         for k, (name, seat) in enumerate(scene.shots[current].seats.items()):
             if name not in patches or _speaks(name, turns, now_s) or (i + k) % LISTENER_EVERY == 0:
                 head = _painted(scene.people[name].look, traits.light, traits.ambient)
                 e = acted[name][i]
-                patches[name] = head_patch(frame.shape, head, e, seat.affine(e))
+                patches[name] = head_patch(
+                    frame.shape, head, e, seat.affine(e), camera.develop
+                )
             put_patch(frame, *patches[name])
-        yield camera(frame)
+        yield camera.expose(frame)
 
 
 def _speaks(name: str, turns: Sequence[Turn], now_s: float) -> bool:

@@ -154,7 +154,7 @@ def _scene(
         traits=traits,
         audio_codec="libmp3lame",
         audio_rate_hz=AUDIO_RATE_HZ,
-        pause_s=(0.35, 0.6),
+        pause_s=(0.3, 0.45),
         lead_s=0.5,
         clip_margin_s=0.12,
         seed=int(rng.integers(2**63)),

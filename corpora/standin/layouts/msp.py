@@ -21,7 +21,7 @@ SLOTS = tuple(
     for sex in "FM"
 )
 LABEL_FILE = "Evalution.txt"  # the corpus's own spelling
-WIDTH, HEIGHT, RATE_FPS, AUDIO_RATE_HZ = 320, 240, 15, 44_100
+WIDTH, HEIGHT, RATE_FPS, AUDIO_RATE_HZ = 320, 240, 15, 22_050
 N_SENTENCES = 20
 EXTRA_SHARE = 0.06
 EMPTY_SHARE = 0.02  # of the transcripts; at least one

@@ -12,9 +12,11 @@ _N_TILES, _SLACK = 6, 16
 
 
 class Camera:
-    """A camera with its own noise. Call it with a frame; it gives the frame as recorded.
+    """A camera with its own noise.
 
-    Noise comes from a few tiles at random places, which is what makes it cheap.
+    What it does to still things is done once: `develop` takes a scene's still picture, and each
+    moving patch, through lens and tone curve; `expose` adds the noise of one frame. Noise comes
+    from a few tiles at random places, which is what makes it cheap.
     """
 
     def __init__(self, traits: VisualTraits, width: int, height: int, rng: np.random.Generator):
@@ -27,17 +29,22 @@ class Camera:
         self._table = np.clip(np.rint(np.stack(table, -1)), 0, 255).astype(np.uint8)[None]
         self._tiles = _tiles(round(traits.noise, 3), width + _SLACK, height + _SLACK)
 
-    def __call__(self, frame: Image) -> Image:
+    def develop(self, picture: Image) -> Image:
+        """Lens and tone curve; no noise."""
         if self._blur > 0.2:
-            frame = cv2.GaussianBlur(frame, (5, 5) if self._blur > 0.7 else (3, 3), self._blur)
-        frame = cv2.LUT(frame, self._table)
-        if self._tiles:
-            more, less = self._tiles[int(self._rng.integers(_N_TILES))]
-            y, x = self._rng.integers(_SLACK, size=2)
-            height, width = self._size
-            frame = cv2.add(frame, more[y : y + height, x : x + width])
-            frame = cv2.subtract(frame, less[y : y + height, x : x + width])
-        return frame
+            size = (5, 5) if self._blur > 0.7 else (3, 3)
+            picture = cv2.GaussianBlur(picture, size, self._blur)
+        return cv2.LUT(picture, self._table)
+
+    def expose(self, frame: Image) -> Image:
+        """A developed frame with the sensor's noise."""
+        if not self._tiles:
+            return frame
+        more, less = self._tiles[int(self._rng.integers(_N_TILES))]
+        y, x = self._rng.integers(_SLACK, size=2)
+        height, width = self._size
+        frame = cv2.add(frame, more[y : y + height, x : x + width])
+        return cv2.subtract(frame, less[y : y + height, x : x + width])
 
 
 @cache

@@ -1,8 +1,9 @@
 """The moving part of a head: eyes, brows, nose and mouth, drawn on a copy of the painted skin."""
 
+from math import cos, sin
+
 import cv2
 import numpy as np
-from jaxtyping import Float
 
 from corpora.standin.picture.expression import Expression
 from corpora.standin.picture.head import HEAD_GRID, JAW_DROPS, Head
@@ -21,7 +22,7 @@ def jaw_level(expression: Expression) -> int:
 
 
 def draw_features(head: Head, expression: Expression) -> Image:
-    """The head with its face on, lit; on `HEAD_GRID`."""
+    """The head with its face on, unlit; on `HEAD_GRID`."""
     look, e = head.look, expression
     rgb = head.skins[jaw_level(e)].copy()
     _folds(rgb, look, e)
@@ -32,17 +33,18 @@ def draw_features(head: Head, expression: Expression) -> Image:
     _mouth(rgb, look, e)
     if look.glasses:
         _glasses(rgb, look, e)
-    return cv2.multiply(rgb, head.light, scale=1 / 128)
+    return rgb
 
 
 def _turn(points: Points, e: Expression, out: float = 0.0) -> Points:
     """Move points of the face as they go when the head turns and nods; `out` is how far they
     stand out of the face (the nose's tip)."""
     x, y = points[:, 0], points[:, 1]
-    z = out + np.sqrt(np.clip(1.1 - (x / 1.15) ** 2 - (y / 1.5) ** 2, 0.1, None))
-    return np.stack(
-        [x * np.cos(e.yaw) + z * np.sin(e.yaw), y * np.cos(e.pitch) + z * np.sin(e.pitch)], 1
-    )
+    depth = out + np.sqrt(np.maximum(1.1 - (x * (1 / 1.15)) ** 2 - (y * (1 / 1.5)) ** 2, 0.1))
+    turned = np.empty_like(points)
+    turned[:, 0] = x * cos(e.yaw) + depth * sin(e.yaw)
+    turned[:, 1] = y * cos(e.pitch) + depth * sin(e.pitch)
+    return turned
 
 
 def _side(points: list[tuple[float, float]], side: int) -> list[tuple[float, float]]:
@@ -169,10 +171,11 @@ def _mouth(rgb: Image, look: Look, e: Expression) -> None:
         _open_mouth(rgb, e, inside, inner_top, inner_low, gap)
     else:
         stroke(rgb, HEAD_GRID, inner_top, shade(look.lip, 0.45), 0.022)
+    dimple = shade(look.skin, 0.6 if not look.beard else 0.4)
     for side, end in ((-1, inner_top[0]), (1, inner_top[-1])):
         tail = end + (side * 0.05, -0.05 * e.smile + 0.015)
-        stroke(rgb, HEAD_GRID, np.stack([end, tail]), shade(look.skin, 0.6), 0.022)
-    if e.press > 0.4:
+        stroke(rgb, HEAD_GRID, np.stack([end, tail]), dimple, 0.022)
+    if e.press > 0.4 and not look.beard:
         chin = _turn(curve([(-0.16, look.mouth_y + 0.24), (0, look.mouth_y + 0.2), (0.16, look.mouth_y + 0.24)], 8), e)
         stroke(rgb, HEAD_GRID, chin, mix(look.skin, shade(look.skin, 0.6), 0.7 * e.press), 0.02)
 
@@ -202,7 +205,7 @@ def _folds(rgb: Image, look: Look, e: Expression) -> None:
     """Lines from nose to mouth in a smile or a frown, and between lowered or raised brows."""
     dark = shade(look.skin, 0.6)
     depth = max(0.75 * max(e.smile, 0) * (0.5 + 0.5 * e.squint), 0.45 * max(-e.smile, 0), 0.5 * e.press)
-    if depth > 0.08:
+    if depth > 0.08 and not look.beard:
         colour = mix(look.skin, dark, depth)
         reach = look.mouth_width * (1.12 + 0.25 * max(e.smile, 0))
         for side in (-1, 1):
@@ -237,7 +240,3 @@ def _glasses(rgb: Image, look: Look, e: Expression) -> None:
     bridge = curve([(-look.eye_x + 0.3, -0.14), (0, -0.19), (look.eye_x - 0.3, -0.14)], 8)
     stroke(rgb, HEAD_GRID, _turn(bridge, e, 0.14), frame, 0.022)
 
-
-def mouth_centre(look: Look, e: Expression) -> Float[np.ndarray, "2"]:
-    """Where the mouth is, in face units."""
-    return _turn(np.array([[0.0, look.mouth_y]]), e)[0]

@@ -4,14 +4,17 @@
 brows, nose and mouth on a copy of it for each frame.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, UInt8
 
 from corpora.standin.picture.identity import Colour, Look, mix, shade
 from corpora.standin.picture.ink import Grid, Image, Points, curve, dot, fill, stroke
+
+Paint = Float32[np.ndarray, "height width 3"]
 
 HEAD_GRID = Grid(scale=88.0, origin_x=154.0, origin_y=176.0, width=308, height=344)
 JAW_DROPS = (0.0, 0.05, 0.1, 0.15)  # how far the chin sinks, face units
@@ -28,12 +31,14 @@ class Head:
         skins: one unlit picture a value of `JAW_DROPS`.
         alpha: (height, width) 0 to 1, where the head covers what is behind it.
         light: (height, width, 3) 128 where the light leaves a colour as it is.
+        window: x0, y0, x1, y1 of the part of the grid that the head covers.
     """
 
     look: Look
     skins: tuple[Image, ...]
     alpha: tuple[Float[np.ndarray, "height width"], ...]
     light: UInt8[np.ndarray, "height width 3"]
+    window: tuple[int, int, int, int]
 
 
 def face_outline(look: Look, drop: float = 0.0) -> Points:
@@ -62,21 +67,39 @@ def paint_head(look: Look, light: Float[np.ndarray, "3"], ambient: float) -> Hea
             strength.
         ambient: light from everywhere; 1 with no directed light leaves colours as they are.
     """
+    rng = np.random.default_rng(look.seed)
+    behind = np.empty((HEAD_GRID.height, HEAD_GRID.width, 3), np.uint8)
+    behind[:] = look.hair
+    behind_mask = np.zeros(behind.shape[:2], np.uint8)
+    _back_hair(behind, behind_mask, look, rng)
+    _neck(behind, behind_mask, look)
+    _ears(behind, behind_mask, look)
+    skin = _skin(look, rng)
+    hair, hair_mask = _front_hair(look, rng)
+    hair_cover = cv2.GaussianBlur(hair_mask, (5, 5), 0)
+    grain = cv2.GaussianBlur(rng.normal(0, 1, behind_mask.shape).astype(np.float32), (0, 0), 0.8)
     skins, alphas = [], []
     for drop in JAW_DROPS:
-        rng = np.random.default_rng(look.seed)  # the same strands and moles at each opening
-        rgb = np.empty((HEAD_GRID.height, HEAD_GRID.width, 3), np.uint8)
-        rgb[:] = look.hair
-        mask = np.zeros(rgb.shape[:2], np.uint8)
-        _back_hair(rgb, mask, look, rng)
-        _neck(rgb, mask, look)
-        _ears(rgb, mask, look)
-        _skin(rgb, mask, look, drop, rng)
-        _beard(rgb, look, drop, rng)
-        _front_hair(rgb, mask, look, rng)
-        skins.append(rgb)
-        alphas.append((cv2.GaussianBlur(mask, (3, 3), 0) / 255.0).astype(np.float32))
-    return Head(look, tuple(skins), tuple(alphas), _light(light, ambient))
+        face = _chin(skin, look, drop)
+        shape = np.zeros_like(behind_mask)
+        fill(shape, HEAD_GRID, face_outline(look, drop), 255)
+        _beard(face, look, drop, grain)
+        rgb = _over(behind, np.clip(face, 0, 255).astype(np.uint8), shape)
+        skins.append(_over(rgb, hair, hair_cover))
+        mask = np.maximum(np.maximum(behind_mask, shape), hair_mask)
+        alphas.append((cv2.GaussianBlur(mask, (3, 3), 0) / np.float32(255)).astype(np.float32))
+    return Head(look, tuple(skins), tuple(alphas), _light(light, ambient), _window(alphas))
+
+
+def _window(alphas: Sequence[np.ndarray]) -> tuple[int, int, int, int]:
+    cover = np.max(alphas, axis=0) > 0
+    rows, columns = np.flatnonzero(cover.any(1)), np.flatnonzero(cover.any(0))
+    return (
+        max(0, int(columns[0]) - 2),
+        max(0, int(rows[0]) - 2),
+        int(columns[-1]) + 3,
+        int(rows[-1]) + 3,
+    )
 
 
 def _light(direction: Float[np.ndarray, "3"], ambient: float) -> UInt8[np.ndarray, "h w 3"]:
@@ -90,43 +113,58 @@ def _light(direction: Float[np.ndarray, "3"], ambient: float) -> UInt8[np.ndarra
     return np.repeat(map_[..., None], 3, axis=2)
 
 
-def _tint(rgb: Image, spot: Float[np.ndarray, "h w"], colour: Colour) -> None:
-    """Move `rgb` towards `colour` by the share `spot` of each pixel, in place."""
-    share = spot[..., None].astype(np.float32)
-    rgb[:] = np.clip(rgb + (np.asarray(colour, np.float32) - rgb) * share, 0, 255).astype(np.uint8)
+def _tint(picture: Paint, spot: Float32[np.ndarray, "h w"], colour: Colour) -> None:
+    """Move `picture` towards `colour` by the share `spot` of each pixel, in place."""
+    share = spot[..., None]
+    picture *= 1 - share
+    picture += share * np.asarray(colour, np.float32)
 
 
-def _spot(x0: float, y0: float, rx: float, ry: float, strength: float) -> Float[np.ndarray, "h w"]:
-    x, y = HEAD_GRID.mesh()
-    return strength * np.exp(-(((x - x0) / rx) ** 2) - ((y - y0) / ry) ** 2)
+def _spot(x0: float, y0: float, rx: float, ry: float, strength: float) -> np.ndarray:
+    """A soft round patch: a Gaussian of radii `rx`, `ry`."""
+    x, y = HEAD_GRID.axes()
+    across = np.exp(-(((x - x0) / rx) ** 2))
+    down = strength * np.exp(-(((y - y0) / ry) ** 2))
+    return np.outer(down, across).astype(np.float32)
 
 
-def _skin(rgb: Image, mask: np.ndarray, look: Look, drop: float, rng: np.random.Generator) -> None:
-    outline = face_outline(look, drop)
-    face = rgb.copy()
+def _skin(look: Look, rng: np.random.Generator) -> Paint:
+    """The face's colours from forehead to mouth."""
+    face = np.empty((HEAD_GRID.height, HEAD_GRID.width, 3), np.float32)
     face[:] = look.skin
     dark, rosy = shade(look.skin, 0.62), mix(look.skin, (206, 84, 74), 0.5)
+    light = shade(look.skin, 1.12)
+    shadow = cheek = glow = np.zeros(face.shape[:2], np.float32)
     for side in (-1, 1):
-        _tint(face, _spot(side * look.eye_x, -0.2, 0.26, 0.17, 0.34), dark)
-        _tint(face, _spot(side * 0.55, 0.36, 0.27, 0.22, 0.34), rosy)
-        _tint(face, _spot(side * 0.5, 0.16, 0.2, 0.1, 0.2), shade(look.skin, 1.12))
-        _tint(face, _spot(side * 1.02, 0.35, 0.22, 0.9, 0.45), dark)
-    _tint(face, _spot(0, -0.68, 0.5, 0.25, 0.28), shade(look.skin, 1.12))
-    _tint(face, _spot(0, look.nose_y + 0.16, 0.2, 0.07, 0.26), dark)
-    _tint(face, _spot(0, look.mouth_y + 0.2 + drop, 0.22, 0.06, 0.36), dark)
+        shadow = shadow + _spot(side * look.eye_x, -0.2, 0.26, 0.17, 0.34)
+        shadow = shadow + _spot(side * 1.02, 0.35, 0.22, 0.9, 0.45)
+        cheek = cheek + _spot(side * 0.55, 0.36, 0.27, 0.22, 0.34)
+        glow = glow + _spot(side * 0.5, 0.16, 0.2, 0.1, 0.2)
+    shadow = shadow + _spot(0, look.nose_y + 0.16, 0.2, 0.07, 0.26)
+    _tint(face, shadow, dark)
+    _tint(face, cheek, rosy)
+    _tint(face, glow + _spot(0, -0.68, 0.5, 0.25, 0.28), light)
+    grain = rng.normal(0, 14, face.shape[:2]).astype(np.float32)
+    face += cv2.GaussianBlur(grain, (0, 0), 2.0)[..., None]
+    return face
+
+
+def _chin(skin: Paint, look: Look, drop: float) -> Paint:
+    """The face with its chin's light and shadow where the jaw has it."""
+    face = skin.copy()
+    _tint(
+        face,
+        _spot(0, look.mouth_y + 0.2 + drop, 0.22, 0.06, 0.36)
+        + _spot(0, look.chin_y + 0.05 + drop, 0.6, 0.13, 0.5),
+        shade(look.skin, 0.62),
+    )
     _tint(face, _spot(0, look.chin_y - 0.14 + drop, 0.2, 0.1, 0.22), shade(look.skin, 1.1))
-    _tint(face, _spot(0, look.chin_y + 0.05 + drop, 0.6, 0.13, 0.5), dark)
-    grain = cv2.GaussianBlur(rng.normal(0, 14, face.shape[:2]).astype(np.float32), (0, 0), 2.0)
-    face[:] = np.clip(face + grain[..., None], 0, 255).astype(np.uint8)
-    shape = np.zeros_like(mask)
-    fill(shape, HEAD_GRID, outline, 255)
-    _compose(rgb, face, shape)
-    np.maximum(mask, shape, out=mask)
+    return face
 
 
-def _compose(rgb: Image, top: Image, shape: np.ndarray) -> None:
-    share = (shape / 255.0)[..., None]
-    rgb[:] = np.rint(rgb * (1 - share) + top * share).astype(np.uint8)
+def _over(below: Image, above: Image, cover: np.ndarray) -> Image:
+    share = cover.astype(np.float32) / 255
+    return cv2.blendLinear(above, below, share, 1 - share)
 
 
 def _ears(rgb: Image, mask: np.ndarray, look: Look) -> None:
@@ -199,31 +237,38 @@ def _hairline(look: Look) -> list[tuple[float, float]]:
 _CROWN = {"crew": 1.38, "receding": 1.31, "short": 1.5, "side": 1.52, "curly": 1.5}
 
 
-def _front_hair(rgb: Image, mask: np.ndarray, look: Look, rng: np.random.Generator) -> None:
+def _front_hair(look: Look, rng: np.random.Generator) -> tuple[Image, np.ndarray]:
+    """Hair before the forehead and on top, and where it lies."""
     line = curve(_hairline(look), 60)
-    crown = _CROWN.get(look.hair_style, 1.48)
+    top_y = -_CROWN.get(look.hair_style, 1.48)
     turn = np.linspace(0, np.pi, 50)
     wide = abs(line[0, 0]) + (0.06 if look.hair_style in ("long", "bob") else 0.02)
-    top_y = -crown
     base_y = min(line[0, 1], 0.0)
     arc = np.stack([wide * np.cos(turn), base_y + (top_y - base_y) * np.sin(turn) ** 0.85], 1)
-    shape = np.zeros_like(mask)
+    shape = np.zeros((HEAD_GRID.height, HEAD_GRID.width), np.uint8)
     fill(shape, HEAD_GRID, np.concatenate([line, arc]), 255)
     if look.hair_style == "curly":
         for x, y in line[4:-4:3]:
             r = rng.uniform(0.09, 0.14)
             dot(shape, HEAD_GRID, x, y - 0.02, r, r, 255)
-    hair = rgb.copy()
     x, y = HEAD_GRID.mesh()
     gloss = np.exp(-(((y + 1.12 - 0.18 * x**2) / 0.13) ** 2)) * 0.35 * np.exp(-((x / 0.8) ** 2))
-    hair[:] = look.hair
-    _tint(hair, gloss, mix(look.hair, (255, 240, 220), 0.45))
+    paint = np.empty((*shape.shape, 3), np.float32)
+    paint[:] = look.hair
+    _tint(paint, gloss.astype(np.float32), mix(look.hair, (255, 240, 220), 0.45))
+    hair = np.clip(paint, 0, 255).astype(np.uint8)
     _strands(hair, shape, look, rng, 110, lambda: (rng.uniform(-1.1, 1.1), rng.uniform(-1.5, -0.4)))
-    _compose(rgb, hair, cv2.GaussianBlur(shape, (5, 5), 0))
-    np.maximum(mask, shape, out=mask)
+    return hair, shape
 
 
-def _strands(rgb, mask, look: Look, rng: np.random.Generator, n: int, place) -> None:
+def _strands(
+    rgb: Image,
+    mask: np.ndarray,
+    look: Look,
+    rng: np.random.Generator,
+    n: int,
+    place: Callable[[], tuple[float, float]],
+) -> None:
     """Thin lighter and darker hairs where `mask` allows."""
     inside = mask > 128
     layer = rgb.copy()
@@ -242,16 +287,12 @@ def _strands(rgb, mask, look: Look, rng: np.random.Generator, n: int, place) -> 
     rgb[inside] = layer[inside]
 
 
-def _beard(rgb: Image, look: Look, drop: float, rng: np.random.Generator) -> None:
+def _beard(face: Paint, look: Look, drop: float, grain: Float32[np.ndarray, "h w"]) -> None:
     if not look.beard:
         return
     x, y = HEAD_GRID.mesh()
-    outline = face_outline(look, drop)
-    shape = np.zeros(rgb.shape[:2], np.uint8)
-    fill(shape, HEAD_GRID, outline, 255)
     cheek = 0.12 + 0.5 * np.clip(1 - np.abs(x), 0, 1) ** 0.45  # the beard's upper edge
     edge = np.clip((y - cheek) / 0.16, 0, 1)
-    clear = np.exp(-((x / 0.34) ** 2) - ((y - look.mouth_y - drop / 2) / 0.17) ** 2)  # round the lips
-    share = look.beard * edge * (1 - np.clip(1.3 * clear, 0, 1)) * (shape / 255.0)
-    grain = cv2.GaussianBlur(rng.normal(0, 1, share.shape).astype(np.float32), (0, 0), 0.8)
-    _tint(rgb, np.clip(share * (0.85 + 0.5 * grain), 0, 1), shade(look.hair, 0.9))
+    lips = np.exp(-((x / 0.34) ** 2) - ((y - look.mouth_y - drop / 2) / 0.17) ** 2)
+    share = look.beard * edge * (1 - np.clip(1.3 * lips, 0, 1)) * (0.85 + 0.5 * grain)
+    _tint(face, np.clip(share, 0, 1).astype(np.float32), shade(look.hair, 0.9))

@@ -32,13 +32,20 @@ class Grid:
 
     def fixed(self, points: Points) -> np.ndarray:
         """Fixed-point pixel coordinates as OpenCV takes them with `shift`."""
-        return np.rint(self.pixels(points) * (1 << _SHIFT)).astype(np.int32)
+        unit = 1 << _SHIFT
+        offset = (self.origin_x * unit + 0.5, self.origin_y * unit + 0.5)
+        return np.floor(points * (self.scale * unit) + offset).astype(np.int32)
 
     def mesh(self) -> tuple[Float[np.ndarray, "h w"], Float[np.ndarray, "h w"]]:
         """Face-unit x and y of every pixel's middle."""
+        x, y = self.axes()
+        return np.broadcast_arrays(x[None, :], y[:, None])  # type: ignore[return-value]
+
+    def axes(self) -> tuple[Float[np.ndarray, "w"], Float[np.ndarray, "h"]]:
+        """Face-unit x of every column and y of every row."""
         x = (np.arange(self.width) - self.origin_x) / self.scale
         y = (np.arange(self.height) - self.origin_y) / self.scale
-        return np.broadcast_arrays(x[None, :], y[:, None])  # type: ignore[return-value]
+        return x, y
 
 
 def fill(image: np.ndarray, grid: Grid, points: Points, colour: Colour | int) -> None:

@@ -1,5 +1,6 @@
 """Where people sit: backdrops, shoulders and clothes, and heads put into the frame."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import cv2
@@ -42,32 +43,33 @@ class Seat:
         return (*at.min(0).tolist(), *at.max(0).tolist())  # type: ignore[return-value]
 
 
-def place_head(
-    frame: Image, head: Head, e: Expression, affine: Float[np.ndarray, "2 3"]
-) -> None:
-    """Draw a head into the frame, in place."""
-    patch, alpha, x0, y0 = head_patch(frame.shape, head, e, affine)
-    put_patch(frame, patch, alpha, x0, y0)
-
-
 def head_patch(
-    shape: tuple[int, ...], head: Head, e: Expression, affine: Float[np.ndarray, "2 3"]
+    shape: tuple[int, ...],
+    head: Head,
+    e: Expression,
+    affine: Float[np.ndarray, "2 3"],
+    develop: Callable[[Image], Image],
 ) -> tuple[Image, Float[np.ndarray, "h w"], int, int]:
-    """The head as it lies in a frame of `shape`: picture, cover, and the corner it goes to."""
-    corners = np.array(
-        [(0, 0), (HEAD_GRID.width, 0), (HEAD_GRID.width, HEAD_GRID.height), (0, HEAD_GRID.height)]
-    )
-    at = corners @ affine[:, :2].T + affine[:, 2]
+    """The head as it lies in a frame of `shape`: picture, cover, and the corner it goes to.
+
+    `develop` is what the camera does to colours; what is behind the head has had it already.
+    """
+    left, top, right, bottom = head.window
+    view = np.s_[top:bottom, left:right]
+    affine = affine.copy()
+    affine[:, 2] += affine[:, :2] @ (left, top)
+    w, h = right - left, bottom - top
+    at = np.array([(0, 0), (w, 0), (w, h), (0, h)]) @ affine[:, :2].T + affine[:, 2]
     x0, y0 = np.maximum(np.floor(at.min(0)).astype(int), 0)
     x1, y1 = np.minimum(np.ceil(at.max(0)).astype(int), (shape[1], shape[0]))
-    local = affine.copy()
-    local[:, 2] -= (x0, y0)
+    affine[:, 2] -= (x0, y0)
     size = (int(x1 - x0), int(y1 - y0))
+    lit = cv2.multiply(draw_features(head, e)[view], head.light[view], scale=1 / 128)
     patch = cv2.warpAffine(
-        draw_features(head, e), local, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+        lit, affine, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
     )
-    alpha = cv2.warpAffine(head.alpha[jaw_level(e)], local, size, flags=cv2.INTER_LINEAR)
-    return patch, alpha, int(x0), int(y0)
+    alpha = cv2.warpAffine(head.alpha[jaw_level(e)][view], affine, size, flags=cv2.INTER_LINEAR)
+    return develop(patch), alpha, int(x0), int(y0)
 
 
 def put_patch(
