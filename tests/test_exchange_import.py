@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 
 from amanda.exchange import ImportOptions, import_features
 from amanda.exchange.options import by_modality, import_options
+from amanda.store.check import check_files
 from amanda.store.errors import InputError
 from amanda.store.features import FeatureFile
 
@@ -59,6 +60,7 @@ def test_every_form_gives_the_same_features(tmp_path, write):
         assert file.modality("acoustic").status == ["ok"] * 3
     assert "acoustic: stored exactly (float16)" in summary.notes
     assert summary.modalities == {"acoustic": {"ok": 3}}
+    assert check_files([tmp_path / "out.h5"]) == []
 
 
 @pytest.mark.parametrize("write", WRITERS)
