@@ -11,6 +11,7 @@ from amanda.store.errors import InputError
 from amanda.store.manifest import Utterance
 from corpora.readers.ie import read
 from corpora.rows import Dropped, Note
+from corpora.tree import open_tree
 
 AVI = "Session1/dialog/avi/DivX/Ses01F_impro01.avi"
 WAV = "Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_{}.wav"
@@ -166,6 +167,17 @@ def test_nothing_outside_the_root_is_read(what: str, tmp_path: Path) -> None:
     path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(InputError, match=r"leads to .*elsewhere, outside .*root; put the file"):
         list(read(root))
+
+
+@pytest.mark.parametrize("path", ["../secret.txt", "a/../../secret.txt"])
+def test_a_path_that_steps_out_is_refused(path: str, tmp_path: Path) -> None:
+    write(tmp_path / "secret.txt", "secret")
+    write(tmp_path / "root/a/b.txt")
+    tree = open_tree(tmp_path / "root", "anything", lambda folder: True)
+    for look in (tree.first_file, lambda p: list(tree.lines(p))):
+        with pytest.raises(InputError, match=r"leads to .*secret\.txt, outside"):
+            look(path)
+    assert tree.files(path) == []
 
 
 def test_links_inside_the_root_and_to_the_root_are_followed(tmp_path: Path) -> None:
