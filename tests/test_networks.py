@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from amanda.batches import Packed
 from amanda.networks import LSTM, Model, architecture, build, mlp
-from amanda.textcnn import TextCNN, plain_window_maxima, window_maxima
+from amanda.textcnn import TextCNN
+from amanda.window_maxima import plain_window_maxima, window_maxima
 
 KERNELS = (3, 5)
 SHAPES = {"acoustic": (2, 6), "visual": (1, 5), "lexical": (3, 4)}
@@ -64,6 +65,30 @@ def test_window_maxima_equal_conv1d_on_single_utterances(function, lengths: list
     ours_w = torch.autograd.grad(ours, weight, gradient)[0]
     expected_w = torch.autograd.grad(expected, weight, gradient)[0]
     torch.testing.assert_close(ours_w, expected_w, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("lengths", [[40, 3, 60, 1, 33], [5, 2, 9]], ids=str)
+def test_what_is_not_wanted_need_not_be_computed(lengths: list[int]) -> None:
+    batch, weight = packed(lengths, 6), torch.randn(sum(KERNELS) * 4, 6, requires_grad=True)
+    wanted = torch.rand(len(lengths), 8) < 0.5
+    wanted[1] = False  # an utterance of which nothing is wanted
+    ours = window_maxima(batch, weight, KERNELS, wanted=wanted)
+    expected = conv1d_maxima(batch, weight, 4)
+    torch.testing.assert_close(ours[wanted], expected[wanted], rtol=1e-5, atol=1e-5)
+    gradient = torch.randn_like(expected) * wanted
+    gradients = [torch.autograd.grad(each, weight, gradient)[0] for each in (ours, expected)]
+    torch.testing.assert_close(*gradients, rtol=1e-5, atol=1e-5)
+
+
+def test_dropout_drops_half_of_the_maxima_and_doubles_the_others() -> None:
+    net, batch = TextCNN(6, 8, KERNELS, 50, dropout=0.5), packed([40, 60, 2] * 20, 6)
+    nn.init.eye_(net.out.weight)  # the first 8 of the pooled channels
+    pooled = functional.relu(conv1d_maxima(batch, net.weight, 50) + net.bias)[:, :8]
+    dropped = net(batch)
+    kept = dropped > 0
+    assert 0.4 < kept[pooled > 0].float().mean() < 0.6
+    torch.testing.assert_close(dropped[kept], 2 * pooled[kept], rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(net.eval()(batch), pooled, rtol=1e-5, atol=1e-5)
 
 
 def test_gradient_of_the_input() -> None:
