@@ -82,7 +82,8 @@ def test_what_is_not_wanted_need_not_be_computed(lengths: list[int]) -> None:
 
 def test_dropout_drops_half_of_the_maxima_and_doubles_the_others() -> None:
     net, batch = TextCNN(6, 8, KERNELS, 50, dropout=0.5), packed([40, 60, 2] * 20, 6)
-    nn.init.eye_(net.out.weight)  # the first 8 of the pooled channels
+    nn.init.eye_(net.out.weight)  # out are the first 8 of the pooled channels
+    nn.init.zeros_(net.out.bias)
     pooled = functional.relu(conv1d_maxima(batch, net.weight, 50) + net.bias)[:, :8]
     dropped = net(batch)
     kept = dropped > 0
