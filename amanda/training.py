@@ -1,5 +1,6 @@
 """`amanda train`: one method on one pair, all its seeds, from feature files to a result file."""
 
+import glob
 import hashlib
 import json
 import logging
@@ -87,7 +88,8 @@ def train_method(
         target_labels_used = [] if method.labelled == "source" else ["supervised:train,val"]
         if target_file.attrs.get("label_cap"):  # which rows there are was chosen by their labels
             target_labels_used.append("cap:train,val,test")
-    warn_if_small(str(source), len(data.labelled_train), settings.batch_size)
+    teacher = source if method.labelled == "source" else target
+    warn_if_small(str(teacher), len(data.labelled_train), settings.batch_size)
     if method.sees_target:
         warn_if_small(str(target), len(data.target_train), settings.batch_size)
     with seeded(0, where):  # a setting that does not fit the data is told before anything starts
@@ -140,7 +142,7 @@ def _kept_folder(
     ]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]
     kept = out.parent / f".{out.stem}.{digest}.unfinished"
-    for other in out.parent.glob(f".{out.stem}.*.unfinished"):
+    for other in out.parent.glob(f".{glob.escape(out.stem)}.{'?' * len(digest)}.unfinished"):
         if other != kept:
             shutil.rmtree(other, ignore_errors=True)
     shutil.rmtree(kept / "data", ignore_errors=True)

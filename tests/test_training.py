@@ -471,6 +471,19 @@ def test_saved_models_predict_as_they_did(tmp_path: Path, standardise: str) -> N
         np.testing.assert_allclose(np.array([row[7:] for row in rows], float), p, atol=1e-5)
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("method", ["amanda", "cdan_e"])
+def test_trains_on_a_gpu(tmp_path: Path, method: str) -> None:
+    pair, run = write_pair(tmp_path, missing={"visual": 0.3}), settings(method=method, epochs=2)
+    losses = []
+    for device in ("cpu", "cuda"):
+        result = train_pair(pair, tmp_path / f"{device}.json", run, device=device)
+        assert check_result(result.path) == []
+        losses.append(result.file.methods[0].runs[0].epochs[0].loss["total"])
+    # Dropout draws differ between devices, so the two trainings are alike, not equal.
+    assert losses[0] == pytest.approx(losses[1], rel=0.2)
+
+
 # Seeds: kept, shared, in processes
 
 
@@ -537,11 +550,13 @@ def test_finished_seeds_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_seeds_kept_of_another_training_are_not_used(tmp_path: Path) -> None:
     pair, out = write_pair(tmp_path), tmp_path / "r.json"
-    stale = tmp_path / ".r.0123456789ab.unfinished"
+    stale, of_another = (tmp_path / f".{name}.0123456789ab.unfinished" for name in ("r", "r.old"))
     stale.mkdir()
+    of_another.mkdir()
     (stale / "seed-0.npz").write_bytes(b"of something else")
     train_pair(pair, out)
     assert not stale.exists()
+    assert of_another.exists()
     assert check_result(out) == []
 
 
