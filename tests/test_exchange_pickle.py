@@ -274,6 +274,10 @@ def test_mangled_pickles_load_or_are_refused(data):
     assert "\n" not in said
 
 
+def test_odd_escapes_of_protocol_0():
+    assert load(b"S'a\\ b\\n'\n.") == "a\\ b\n"
+
+
 def test_files(tmp_path):
     path = tmp_path / "x.pkl"
     with pytest.raises(InputError, match="cannot be read"):

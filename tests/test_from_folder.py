@@ -361,6 +361,8 @@ def test_names_that_a_csv_cannot_hold(tmp_path):
         ({"a.wav": "", "a.rttm": RTTM + RTTM.replace("talk", "b")}, "recording 'b' is not 'a'"),
         ({"a.wav": "", "a.rttm": ";; nothing\n"}, "no segments on tiers of utterances"),
         ({"a.wav": "", "a.eaf": EAF[:900]}, r"a\.eaf, line \d+: not XML"),
+        ({"a.wav": "", "a.eaf": EAF.replace("UTF-8", "BTF-8")}, "unknown encoding: BTF-8"),
+        ({"a.wav": "", "a.eaf": EAF.replace("UTF-8", "gb18030")}, "an encoding that is none"),
         ({"a.wav": "", "a.eaf": "<html></html>"}, "<html> where ELAN has"),
         ({"a.wav": "", "a.eaf": EAF.replace("1750", "soon")}, r"line 6: TIME_VALUE 'soon'"),
         ({"a.wav": "", "a.eaf": EAF.replace(' TIME_VALUE="3000"', "")}, "line 12: time slot"),

@@ -9,6 +9,7 @@ from jaxtyping import Float16
 
 from amanda.exchange.clips import Clip
 from amanda.store.errors import InputError, nearest
+from amanda.store.feature_tables import first_non_finite
 from amanda.store.features import ModalityTable, Ragged
 from amanda.store.names import STATUSES, USABLE_STATUSES
 
@@ -135,31 +136,39 @@ def _frame_shape(
 def _to_float16(
     values: np.ndarray, packing: Packing, counts: _Counts, what: str
 ) -> Float16[np.ndarray, "time layers width"]:
-    values = values.astype(np.float64) if values.dtype.kind != "f" else values
-    finite = np.isfinite(values)
-    if not finite.all():
-        frame = int(np.flatnonzero(~finite.all(axis=(1, 2)))[0])
-        if packing.nonfinite == "refuse":
-            kind = "NaN" if np.isnan(values[frame]).any() else "an infinite value"
-            raise InputError(
-                f"{what}: {kind} in frame {frame}; mend the features, or store 0 there with "
-                "--nonfinite zero"
-            )
-        counts.nonfinite += int((~finite).sum())
-        values = np.where(finite, values, 0)
+    if values.dtype.kind != "f":
+        values = values.astype(np.float64)
     with np.errstate(over="ignore", under="ignore"):
         stored = values.astype(np.float16)
-    if not np.isfinite(stored).all():
+        if first_non_finite(stored) is not None:
+            values = _finite(values, packing, counts, what)
+            stored = values.astype(np.float16)
+    if first_non_finite(stored) is not None:
         largest = float(np.abs(values).max())
         raise InputError(
             f"{what}: the value {largest:g} is above {FLOAT16_MAX:g}, the largest that feature "
             "files (float16) hold; scale or standardise the features"
         )
-    error = np.abs(stored.astype(np.float64) - values)
-    counts.largest_error = max(counts.largest_error, float(error.max(initial=0.0)))
-    counts.square_error += float((error**2).sum())
-    counts.square_sum += float((values.astype(np.float64) ** 2).sum())
+    if values.dtype != np.float16:
+        error = (stored.astype(values.dtype) - values).reshape(-1)
+        counts.largest_error = max(counts.largest_error, float(np.abs(error).max()))
+        counts.square_error += float(np.vdot(error, error))
+        counts.square_sum += float(np.vdot(values, values))
     return stored
+
+
+def _finite(values: np.ndarray, packing: Packing, counts: _Counts, what: str) -> np.ndarray:
+    """`values` without NaN and inf, where that was asked for."""
+    finite = np.isfinite(values)
+    if packing.nonfinite == "refuse" and not finite.all():
+        frame = int(np.flatnonzero(~finite.all(axis=(1, 2)))[0])
+        kind = "NaN" if np.isnan(values[frame]).any() else "an infinite value"
+        raise InputError(
+            f"{what}: {kind} in frame {frame}; mend the features, or store 0 there with "
+            "--nonfinite zero"
+        )
+    counts.nonfinite += int((~finite).sum())
+    return np.where(finite, values, values.dtype.type(0))
 
 
 def _times(clip: Clip, rate_hz: float, what: str) -> np.ndarray:

@@ -12,6 +12,7 @@ taken, and nothing recurses.
 
 import mmap
 import pickletools
+import warnings
 from collections.abc import Callable
 from io import BufferedIOBase
 from pathlib import Path
@@ -47,14 +48,20 @@ def load_plain(path: Path, *, max_operations: int = MAX_OPERATIONS) -> Any:
             if not size:
                 raise InputError(f"{path}: empty; a pickle was expected")
             with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-                return _Machine(str(path), size, max_operations).run(content)
+                return _run(_Machine(str(path), size, max_operations), content)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror}); give a pickle") from error
 
 
 def load_plain_stream(content: BufferedIOBase, where: str, size: int) -> Any:
     """As `load_plain`, of a stream that holds `size` bytes; `where` names it in messages."""
-    return _Machine(where, size, MAX_OPERATIONS).run(content)
+    return _run(_Machine(where, size, MAX_OPERATIONS), content)
+
+
+def _run(machine: "_Machine", content: Any) -> Any:
+    with warnings.catch_warnings():  # pickletools warns of odd escapes in texts of protocol 0
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return machine.run(content)
 
 
 class _Unbuilt:

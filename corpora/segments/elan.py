@@ -144,4 +144,8 @@ def read_elan(path: Path) -> list[Segment]:
         raise InputError(
             f"{path}, line {error.lineno}: not XML ({problem}); save it anew"
         ) from error
+    except (LookupError, ValueError) as error:
+        raise InputError(
+            f"{path}, line 1: an encoding that is none ({error}); use UTF-8"
+        ) from error
     return reader.segments()
