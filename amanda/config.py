@@ -137,7 +137,7 @@ class StageResources(_Section):
 class Resources(_Section):
     """One entry a stage."""
 
-    standin: StageResources = StageResources(mem_mb=1500)
+    standin: StageResources = StageResources(threads=2, mem_mb=1500)
     manifest: StageResources = StageResources()
     weights: StageResources = StageResources()
     extract: StageResources = StageResources(mem_mb=2500)

@@ -19,7 +19,7 @@ def write_config(folder: Path, **values: object) -> None:
     (folder / "config/config.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
 
 
-def command(folder: Path, *arguments: str, before: str = "") -> list[str]:
+def command(folder: Path, *arguments: str, before: str = "pass") -> list[str]:
     """The command line of snakemake in `folder`; `before` is Python to run first."""
     start = f"{before}; from snakemake.cli import main; main()"
     where = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]

@@ -29,22 +29,19 @@ def checked(function, *arguments):
 CONFIG_FILE = workflow.configfiles[-1] if workflow.configfiles else None
 CONFIG = checked(parse_config, config, Path(CONFIG_FILE or "config").name)
 RUNS = CONFIG.runs
+PROFILE_NAMES = {name: corpus.profile or CONFIG.profile for name, corpus in CONFIG.corpora.items()}
 PROFILES = {
-    name: checked(
-        load_profile,
-        corpus.profile or CONFIG.profile,
-        CONFIG_FILE and Path(CONFIG_FILE),
-    )
-    for name, corpus in CONFIG.corpora.items()
+    name: checked(load_profile, profile, CONFIG_FILE and Path(CONFIG_FILE))
+    for name, profile in PROFILE_NAMES.items()
 }
 # Corpora with the same models share their weights.
-BY_KEY = {profile.key: profile for profile in PROFILES.values()}
+NAME_OF_KEY = {PROFILES[name].key: profile for name, profile in PROFILE_NAMES.items()}
 
 
 wildcard_constraints:
     corpus="|".join(name for name, corpus in CONFIG.corpora.items() if not corpus.features) or "-",
     run_id="|".join(map(re.escape, RUNS)),
-    profile="|".join(map(re.escape, BY_KEY)),
+    profile="|".join(map(re.escape, NAME_OF_KEY)),
     pair=r"[a-z][a-z0-9_]*2[a-z][a-z0-9_]*",
     shard=r"\d+",
     n_shards=r"\d+",
@@ -161,4 +158,4 @@ def extract_flags(wildcards):
 
 
 def weights_flags(wildcards):
-    return shlex.join(commands.profile_flags(BY_KEY[wildcards.profile].name, CONFIG, CONFIG_FILE))
+    return shlex.join(commands.profile_flags(NAME_OF_KEY[wildcards.profile], CONFIG, CONFIG_FILE))

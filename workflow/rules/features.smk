@@ -16,7 +16,7 @@ rule weights:
     params:
         flags=untracked(weights_flags),
     shell:
-        "amanda weights fetch {params.flags} 2>&1 | tee -i {log} && cp {log} {output}"
+        "amanda weights fetch {params.flags} 2>&1 | tee -i {log} && cp {log} {output}.part && mv {output}.part {output}"
 
 
 rule extract:

@@ -1,0 +1,189 @@
+"""The workflow for real: from clips of one's own to the report, interrupted on the way.
+
+The models are small and random; what the stages compute is tested elsewhere.
+"""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from small_models import write_models, write_recording
+from workflow_runs import command, snakemake, write_config
+
+from amanda.store.names import CLASSES
+
+pytestmark = pytest.mark.slow
+N_FILES, CLIPS_A_FILE, CLIP_S = 6, 8, 0.4
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A working folder with two corpora of clips in a few recordings, and their config."""
+    folder = tmp_path_factory.mktemp("workflow")
+    profile = write_models(folder / "models")
+    for seed, corpus in enumerate(("one", "two")):
+        write_corpus(folder / corpus, seed)
+    corpora = {
+        name: {"manifest": f"{name}/clips.csv", "extract": ["acoustic", "lexical"]}
+        for name in ("one", "two")
+    }
+    write_config(
+        folder,
+        corpora=corpora,
+        pairs=["one2two"],
+        profile=str(profile),
+        methods=["direct_transfer", "amanda:norm:2"],
+        seeds=1,
+        train={"epochs": 2, "batch_size": 8},
+        shards=2,
+    )
+    return folder
+
+
+def write_corpus(folder: Path, seed: int) -> None:
+    folder.mkdir()
+    rows = []
+    for number in range(N_FILES):
+        file = f"{number}.wav"
+        write_recording(
+            folder / file, CLIPS_A_FILE * CLIP_S, picture=False, seed=10 * seed + number
+        )
+        for clip in range(CLIPS_A_FILE):
+            label = CLASSES[(number + clip) % 4]
+            text = label if label != "neutral" else "home"
+            split = ("train", "train", "train", "train", "val", "test")[number]
+            start_s = clip * CLIP_S
+            rows.append(
+                {
+                    "id": f"{number}_{clip}",
+                    "path": file,
+                    "start_s": start_s,
+                    "end_s": start_s + CLIP_S,
+                    "text": text,
+                    "label": label,
+                    "speaker": f"speaker {number}",
+                    "split": split,
+                }
+            )
+    with open(folder / "clips.csv", "w", newline="") as out:
+        writer = csv.DictWriter(out, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def interrupt(folder: Path, when: Callable[[], bool], how: signal.Signals) -> None:
+    """Start the workflow, and send `how` to it and its jobs, as a terminal does, at `when`."""
+    with open(folder / "output.txt", "w") as output:
+        process = subprocess.Popen(
+            command(folder),
+            cwd=folder,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    end_s = time.monotonic() + 300
+    while not when():
+        assert process.poll() is None, (folder / "output.txt").read_text()
+        assert time.monotonic() < end_s, (folder / "output.txt").read_text()
+        time.sleep(0.02)
+    os.killpg(process.pid, how)
+    assert process.wait(timeout=120) != 0
+
+
+def stamps(folder: Path, pattern: str) -> dict[str, int]:
+    return {str(f.relative_to(folder)): f.stat().st_mtime_ns for f in folder.glob(pattern)}
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was finished at each interruption, and what the next call did."""
+
+    shards: dict[str, int]
+    plan_after_ctrl_c: str
+    temporary_after_ctrl_c: list[Path]
+    files_after_kill: dict[str, int]
+    locked: subprocess.CompletedProcess[str]
+    last: subprocess.CompletedProcess[str]
+
+
+@pytest.fixture(scope="module")
+def record(folder) -> Record:
+    """Run the workflow to its end, interrupted twice: at its first shard, at its first training."""
+    shards, runs = "features/shards/*/[0-9]*.h5", "results/runs/one2two/[a-z]*.json"
+    interrupt(folder, lambda: any(folder.glob(shards)), signal.SIGINT)
+    finished = stamps(folder, shards)
+    temporary = list(folder.glob("features/shards/*/.*"))
+    listed = snakemake(folder, "--dry-run").stdout
+    interrupt(folder, lambda: any(folder.glob(runs)), signal.SIGKILL)
+    kept = stamps(folder, "features/*.h5") | stamps(folder, runs)
+    locked = snakemake(folder)
+    unlocked = snakemake(folder, "--unlock")
+    assert unlocked.returncode == 0, unlocked.stdout
+    return Record(finished, listed, temporary, kept, locked, snakemake(folder))
+
+
+def test_after_ctrl_c_the_same_command_makes_the_other_shards(record):
+    assert 1 <= len(record.shards) < 4
+    assert not [shard for shard in record.shards if f"output: {shard}" in record.plan_after_ctrl_c]
+    assert not record.temporary_after_ctrl_c
+    assert record.plan_after_ctrl_c.count("rule extract:") == 4 - len(record.shards)
+
+
+def test_after_a_kill_it_is_unlocked_and_goes_on(folder, record):
+    assert record.locked.returncode != 0
+    assert "--unlock" in record.locked.stdout
+    assert record.last.returncode == 0, record.last.stdout
+    assert len(record.files_after_kill) >= 3  # two feature files, and the run that was waited for
+    now = {name: (folder / name).stat().st_mtime_ns for name in record.files_after_kill}
+    assert now == record.files_after_kill
+
+
+def test_what_it_leaves(folder, record):
+    assert record.last.returncode == 0, record.last.stdout
+    assert not any(folder.glob("features/shards/*/*.h5"))
+    result = json.loads((folder / "results/one2two.json").read_text())
+    assert [method["method"] for method in result["methods"]] == ["direct_transfer", "amanda"]
+    assert result["corpora"] == "real"
+    assert (folder / "results/one2two.predictions.csv").is_file()
+    assert "A-N (p=2)" in (folder / "results/report.html").read_text()
+    assert (folder / "logs/pair/one2two.log").read_text().startswith("one2two: tested on 8 utter")
+    for stage in ("manifest", "extract", "features", "train", "pair"):
+        assert any((folder / "logs" / stage).rglob("*.log")), stage
+        assert any((folder / "bench_logs" / stage).rglob("*.tsv")), stage
+
+
+def test_asked_again_nothing_runs(folder, record):
+    started_s = time.monotonic()
+    done = snakemake(folder)
+    seconds = time.monotonic() - started_s
+    assert "Nothing to be done" in done.stdout
+    assert done.returncode == 0
+    assert seconds < 20  # 2 to 3 s on a free machine; the tests share theirs
+
+
+def test_snakemakes_own_report(folder, record):
+    done = snakemake(folder, "--report", "workflow.html")
+    assert done.returncode == 0, done.stdout
+    assert "Results of every pair" in (folder / "workflow.html").read_text()
+
+
+def test_a_job_that_fails_says_why_and_leaves_nothing(folder):
+    (folder / "broken.csv").write_text("id,path,label\nx,one/0.wav,hapy\n")
+    config = (folder / "config/config.yaml").read_text()
+    (folder / "config/broken.yaml").write_text(
+        config.replace("two/clips.csv", "broken.csv")
+        .replace("two:", "broken:")
+        .replace("2two", "2broken")
+    )
+    done = snakemake(folder, "manifests/broken.csv", "--configfile", "config/broken.yaml")
+    assert done.returncode != 0
+    assert "Error: broken.csv: x: label 'hapy' is not a class" in done.stdout
+    assert "did you mean 'happy'?" in done.stdout
+    assert not (folder / "manifests/broken.csv").exists()
