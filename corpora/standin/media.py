@@ -1,7 +1,7 @@
 """Video and sound files, written so that equal input gives equal bytes."""
 
 import wave
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from pathlib import Path
 
@@ -68,6 +68,7 @@ def write_video(
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w", format=container, options={"fflags": "+bitexact"}) as out:
         video = out.add_stream(_VIDEO_CODEC, rate=rate_fps)
+        assert isinstance(video, av.VideoStream)
         video.width, video.height = size
         video.pix_fmt = "yuv420p"
         video.bit_rate = int(_BITS_A_PIXEL * size[0] * size[1] * rate_fps)
@@ -78,6 +79,7 @@ def write_video(
         ticks = Fraction(1, _TICKS_HZ) if variable_rate else Fraction(1, rate_fps)
         video.codec_context.time_base = ticks
         audio = out.add_stream(audio_codec, rate=audio_rate_hz, layout="mono")
+        assert isinstance(audio, av.AudioStream)
         if audio_codec == "libmp3lame":
             audio.codec_context.options = {"compression_level": "9"}  # the quickest
         audio.codec_context.flags |= av.codec.context.Flags.bitexact
@@ -91,9 +93,8 @@ def write_video(
                     break
                 done_s, encoded = block
                 out.mux(encoded)
-            frame = av.VideoFrame.from_ndarray(
-                cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420), format="yuv420p"
-            )
+            planes = np.asarray(cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420), np.uint8)
+            frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
             frame.pts = round(time_s / ticks)
             frame.time_base = ticks
             out.mux(video.encode(frame))
@@ -102,13 +103,17 @@ def write_video(
             out.mux(encoded)
 
 
-def _audio_packets(stream, sound: np.ndarray, rate_hz: int):
+def _audio_packets(
+    stream: av.AudioStream, sound: np.ndarray, rate_hz: int
+) -> Iterator[tuple[float, list[av.Packet]]]:
     """Encoded packets with the time up to which they reach."""
     samples = _to_int16(sound)
     planar = stream.codec_context.format.is_planar
     for start in range(0, len(samples), _BLOCK):
         block = samples[start : start + _BLOCK]
-        frame = av.AudioFrame.from_ndarray(block[None], format="s16p" if planar else "s16", layout="mono")
+        frame = av.AudioFrame.from_ndarray(
+            block[None], format="s16p" if planar else "s16", layout="mono"
+        )
         frame.sample_rate = rate_hz
         frame.pts = start
         frame.time_base = Fraction(1, rate_hz)

@@ -51,7 +51,9 @@ def perform(scene: Scene, root: Path) -> list[Spoken]:
     sound = resample(_mix(scene, turns, length_s, rng), RATE_HZ, scene.audio_rate_hz)
     time_s = _frame_times(scene, length_s, rng)
     acted = {
-        name: act(time_s, _moments(scene, name, turns, rng), p.look, scene.traits.visual.motion, rng)
+        name: act(
+            time_s, _moments(scene, name, turns, rng), p.look, scene.traits.visual.motion, rng
+        )
         for name, p in scene.people.items()
     }
     write_video(
@@ -166,9 +168,7 @@ def _frames(
             if name not in patches or _speaks(name, turns, now_s) or (i + k) % LISTENER_EVERY == 0:
                 head = _painted(scene.people[name].look, traits.light, traits.ambient)
                 e = acted[name][i]
-                patches[name] = head_patch(
-                    frame.shape, head, e, seat.affine(e), camera.develop
-                )
+                patches[name] = head_patch(frame.shape, head, e, seat.affine(e), camera.develop)
             put_patch(frame, *patches[name])
         yield camera.expose(frame)
 

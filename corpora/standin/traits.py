@@ -261,7 +261,13 @@ TRAITS: Mapping[str, Traits] = {
             expressions={
                 "neutral": {"smile": -0.12, "brow_low": 0.12},
                 "happy": {"smile": 0.6, "teeth": 0.05, "squint": 0.65, "brow_raise": 0.4},
-                "sad": {"smile": -0.25, "brow_inner": 0.9, "lid": -0.3, "gaze_y": 0.5, "pitch": 0.1},
+                "sad": {
+                    "smile": -0.25,
+                    "brow_inner": 0.9,
+                    "lid": -0.3,
+                    "gaze_y": 0.5,
+                    "pitch": 0.1,
+                },
                 "angry": {"smile": -0.15, "press": 0.75, "brow_low": 0.95, "squint": 0.35},
             },
         ),

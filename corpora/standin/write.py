@@ -128,7 +128,7 @@ def _stands(out: Path, asked: Mapping[str, Any]) -> bool:
         differs = [key for key in asked if found.get(key) != asked[key]]
     except FileNotFoundError:
         raise InputError(
-            f"{out}: holds files, but no {MARK}, so it is no stand-in corpus; choose an empty folder"
+            f"{out}: holds files, but no {MARK}, so it is no stand-in; choose an empty folder"
         ) from None
     except (OSError, ValueError, AttributeError) as error:
         raise InputError(f"{out / MARK}: cannot be read ({error}); remove the folder") from error
@@ -184,7 +184,7 @@ def _perform_all(corpus: str, scenes: Sequence[Scene], root: Path) -> list[list[
 
 
 def _chunk(n_scenes: int) -> int:
-    """Scenes handed to a process at once: neighbours share a speaker, whose head is then at hand."""
+    """Scenes handed to a process at once: neighbours share a speaker, so a head is painted once."""
     return max(1, min(15, n_scenes // (4 * N_WORKERS)))
 
 
@@ -193,11 +193,14 @@ def _start_worker() -> None:
     import cv2
 
     cv2.setNumThreads(1)
+    threading.Thread(target=_end_with_parent, name="parent-watch", daemon=True).start()
+
+
+def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
-    threading.Thread(
-        target=lambda: (parent.join(), os._exit(1)), name="parent-watch", daemon=True
-    ).start()
+    parent.join()
+    os._exit(1)
 
 
 def _truth(scenes: Sequence[Sequence[Spoken]]) -> dict[str, Any]:

@@ -27,9 +27,7 @@ class Layout(Protocol):
 
     SLOTS: tuple[Slot, ...]
 
-    def plan_extras(
-        self, n: int, traits: Traits, rng: np.random.Generator
-    ) -> list[Line]:
+    def plan_extras(self, n: int, traits: Traits, rng: np.random.Generator) -> list[Line]:
         """Lines beyond the `n` asked for, with labels that the reader drops."""
 
     def arrange(

@@ -50,7 +50,14 @@ _VAD = {
     "fru": (2.2, 3.1, 3.2),
 }
 # What an utterance of a code the reader drops looks and sounds like.
-_MEANS = {"fru": "angry", "sur": "happy", "fea": "sad", "dis": "angry", "oth": "neutral", "xxx": "neutral"}
+_MEANS = {
+    "fru": "angry",
+    "sur": "happy",
+    "fea": "sad",
+    "dis": "angry",
+    "oth": "neutral",
+    "xxx": "neutral",
+}
 
 
 def plan_extras(n: int, traits: Traits, rng: np.random.Generator) -> list[Line]:
@@ -86,7 +93,9 @@ def arrange(
         for k, parts in enumerate(dealt):
             name = _dialogue_name(session, k)
             variable = len(scenes) == VARIABLE_SCENE
-            scenes.append(_scene(name, session, _take_turns(parts, rng), people, traits, variable, rng))
+            scenes.append(
+                _scene(name, session, _take_turns(parts, rng), people, traits, variable, rng)
+            )
     return scenes
 
 
@@ -193,7 +202,7 @@ def _vote(code: str, rng: np.random.Generator) -> str:
 
 
 def _evaluation(spoken: Spoken, code: str, rng: np.random.Generator) -> str:
-    """An utterance's block: consensus, three raters' categories, two raters' scales, the actor's."""
+    """An utterance's block: consensus, raters' categories and scales, the actor's own."""
     if code == "xxx":
         votes = [str(v) for v in rng.choice(["neu", "fru", "sad", "hap", "ang"], 3, replace=False)]
     else:
@@ -221,9 +230,7 @@ def _scores(code: str, rng: np.random.Generator) -> tuple[int, int, int]:
     return v, a, d
 
 
-def _transcript(
-    name: str, spoken: Sequence[Spoken], rng: np.random.Generator
-) -> Iterator[str]:
+def _transcript(name: str, spoken: Sequence[Spoken], rng: np.random.Generator) -> Iterator[str]:
     """Transcript lines, and now and then a line of another form, as the corpus has them."""
     for i, s in enumerate(spoken):
         yield f"{s.line.id} [{s.start_s:08.4f}-{s.end_s:08.4f}]: {s.line.text}"

@@ -30,7 +30,13 @@ AS_INTENDED = 0.65  # of the utterances are perceived as the scenario meant them
 _CODES = {"neutral": "N", "happy": "H", "sad": "S", "angry": "A"}
 _NAMES = {"N": "Neutral", "H": "Happy", "S": "Sad", "A": "Angry", "O": "Other"}
 # Activation, valence (high is pleasant), dominance from 1 to 5.
-_AVD = {"N": (2.6, 3.0, 3.0), "H": (3.4, 4.1, 3.3), "S": (2.2, 1.9, 2.5), "A": (3.7, 1.9, 3.8), "O": (2.9, 2.7, 3.0)}
+_AVD = {
+    "N": (2.6, 3.0, 3.0),
+    "H": (3.4, 4.1, 3.3),
+    "S": (2.2, 1.9, 2.5),
+    "A": (3.7, 1.9, 3.8),
+    "O": (2.9, 2.7, 3.0),
+}
 
 
 def plan_extras(n: int, traits: Traits, rng: np.random.Generator) -> list[Line]:

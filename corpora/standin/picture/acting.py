@@ -1,4 +1,4 @@
-"""A face over time: expressions that come and go, talking, blinking, looking and small movements."""
+"""A face over time: expressions that come and go, talking, blinking, looking, small movements."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,15 @@ from jaxtyping import Float
 from corpora.standin.picture.expression import AXES, Expression
 from corpora.standin.picture.identity import Look
 
-LOWEST = {"smile": -1.0, "brow_low": -0.3, "gaze_x": -1.0, "gaze_y": -1.0, "yaw": -0.24, "pitch": -0.16, "roll": -0.16}
+LOWEST = {
+    "smile": -1.0,
+    "brow_low": -0.3,
+    "gaze_x": -1.0,
+    "gaze_y": -1.0,
+    "yaw": -0.24,
+    "pitch": -0.16,
+    "roll": -0.16,
+}
 HIGHEST = {"lid": 1.35, "yaw": 0.24, "pitch": 0.18, "roll": 0.16}
 BLINK_S = 0.16
 
@@ -63,9 +71,17 @@ def act(
     return _expressions(axes)
 
 
-def _move(axes: dict, time_s: np.ndarray, talking: np.ndarray, motion: float, rng) -> None:
+def _move(
+    axes: dict[str, np.ndarray],
+    time_s: np.ndarray,
+    talking: np.ndarray,
+    motion: float,
+    rng: np.random.Generator,
+) -> None:
     axes["yaw"] += motion * (0.09 * _wave(time_s, 0.35, rng) + 0.03 * _wave(time_s, 1.1, rng))
-    axes["pitch"] += motion * (0.04 * _wave(time_s, 0.4, rng) + 0.05 * talking * _wave(time_s, 1.6, rng))
+    axes["pitch"] += motion * (
+        0.04 * _wave(time_s, 0.4, rng) + 0.05 * talking * _wave(time_s, 1.6, rng)
+    )
     axes["roll"] += motion * 0.045 * _wave(time_s, 0.3, rng)
     look_at = rng.normal(0, 0.3, (2, 2 + int(np.ptp(time_s)) if len(time_s) else 2))
     step = np.clip((time_s - time_s[:1]).astype(int), 0, look_at.shape[1] - 1)

@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass, fields
 
-import numpy as np
-from jaxtyping import Float
-
 
 @dataclass(frozen=True, slots=True)
 class Expression:

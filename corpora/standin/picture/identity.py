@@ -29,7 +29,13 @@ HAIRS: tuple[Colour, ...] = (
     (128, 124, 122),
 )
 DARK_HAIRS = 3  # the first ones: what goes with the darker skins
-EYES: tuple[Colour, ...] = ((74, 50, 34), (96, 70, 42), (84, 104, 70), (78, 112, 142), (98, 108, 116))
+EYES: tuple[Colour, ...] = (
+    (74, 50, 34),
+    (96, 70, 42),
+    (84, 104, 70),
+    (78, 112, 142),
+    (98, 108, 116),
+)
 CLOTHES: tuple[Colour, ...] = (
     (62, 84, 116),
     (118, 58, 62),
@@ -101,7 +107,9 @@ def sample_look(sex: str, rng: np.random.Generator) -> Look:
     hair = HAIRS[int(rng.integers(n_hairs))]
     eye = EYES[int(rng.integers(len(EYES) if tone < 3 else 2))]
     styles = FEMALE_HAIR if female else MALE_HAIR
-    rosy = mix(skin, (176, 64, 70), float(rng.uniform(0.4, 0.72) if female else rng.uniform(0.3, 0.42)))
+    rosy = mix(
+        skin, (176, 64, 70), float(rng.uniform(0.4, 0.72) if female else rng.uniform(0.3, 0.42))
+    )
     bearded = not female and rng.random() < 0.4
     return Look(
         sex=sex,

@@ -9,16 +9,17 @@ from jaxtyping import Float
 
 from corpora.standin.picture.expression import Expression
 from corpora.standin.picture.features import draw_features, jaw_level
-from corpora.standin.picture.head import HEAD_GRID, NECK_FOOT_Y, NECK_HALF, Head
+from corpora.standin.picture.head import NECK_FOOT_Y, NECK_HALF, Head
 from corpora.standin.picture.identity import Colour, Look, mix, shade
 from corpora.standin.picture.ink import Grid, Image, curve, dot, fill, stroke
+from corpora.standin.picture.paint import HEAD_GRID
 
 BACKDROPS = ("wall", "lab", "studio", "curtain", "shelves", "window")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seat:
-    """Where a head rests in the frame: the middle between the ears and half the face's width, pixels."""
+    """Where a head rests: the middle between the ears and half the face's width, in pixels."""
 
     x: float
     y: float
@@ -102,7 +103,7 @@ def _rectangle(image: Image, x: float, y: float, w: float, h: float, colour: Col
 
 
 def _wall(image: Image, colour: Colour, rng: np.random.Generator) -> None:
-    height, width = image.shape[:2]
+    width = image.shape[1]
     for _ in range(max(1, width // 320)):
         x, y = rng.uniform(0, width), rng.uniform(10, 60)
         w, h = rng.uniform(40, 80), rng.uniform(40, 70)
@@ -144,13 +145,17 @@ def _shelves(image: Image, colour: Colour, rng: np.random.Generator) -> None:
         x = 0.0
         while x < width:
             w, h = rng.uniform(6, 14), rng.uniform(30, 50)
-            spine = mix(colour, (int(rng.integers(256)), int(rng.integers(200)), int(rng.integers(200))), 0.35)
+            spine = mix(
+                colour,
+                (int(rng.integers(256)), int(rng.integers(200)), int(rng.integers(200))),
+                0.35,
+            )
             _rectangle(image, x, top + 52 - h, w, h, spine)
             x += w + 1
 
 
 def _window(image: Image, colour: Colour, rng: np.random.Generator) -> None:
-    height, width = image.shape[:2]
+    width = image.shape[1]
     for left in range(0, width, 320):
         x = left + rng.uniform(20, 200)
         _rectangle(image, x, 16, 100, 130, mix(colour, (225, 238, 250), 0.75))
@@ -164,7 +169,14 @@ def paint_body(image: Image, look: Look, seat: Seat) -> None:
     grid = Grid(seat.half_face, seat.x, seat.y, width, height)
     broad = 1.85 if look.sex == "F" else 2.15
     foot = NECK_FOOT_Y
-    right = [(NECK_HALF, 1.2), (0.62, foot - 0.02), (1.2, foot + 0.2), (broad - 0.15, foot + 0.42), (broad, foot + 1.0), (broad + 0.05, foot + 2.4)]
+    right = [
+        (NECK_HALF, 1.2),
+        (0.62, foot - 0.02),
+        (1.2, foot + 0.2),
+        (broad - 0.15, foot + 0.42),
+        (broad, foot + 1.0),
+        (broad + 0.05, foot + 2.4),
+    ]
     side = curve(right, 30)
     body = np.concatenate([side, (side * (-1, 1))[::-1]])
     fill(image, grid, body, look.clothes)
@@ -176,12 +188,28 @@ def paint_body(image: Image, look: Look, seat: Seat) -> None:
         dot(image, grid, 0, foot + 0.02, 0.68, 0.26, shade(look.clothes, 0.8))
         dot(image, grid, 0, foot - 0.02, 0.62, 0.22, skin)
     elif look.collar == "vee":
-        fill(image, grid, np.array([(-0.66, foot - 0.12), (0.66, foot - 0.12), (0, foot + 0.75)]), shade(look.clothes, 0.75))
-        fill(image, grid, np.array([(-0.6, foot - 0.14), (0.6, foot - 0.14), (0, foot + 0.64)]), skin)
+        fill(
+            image,
+            grid,
+            np.array([(-0.66, foot - 0.12), (0.66, foot - 0.12), (0, foot + 0.75)]),
+            shade(look.clothes, 0.75),
+        )
+        fill(
+            image, grid, np.array([(-0.6, foot - 0.14), (0.6, foot - 0.14), (0, foot + 0.64)]), skin
+        )
     elif look.collar == "shirt":
-        fill(image, grid, np.array([(-0.5, foot - 0.15), (0.5, foot - 0.15), (0, foot + 0.5)]), skin)
+        fill(
+            image, grid, np.array([(-0.5, foot - 0.15), (0.5, foot - 0.15), (0, foot + 0.5)]), skin
+        )
         for sign in (-1, 1):
-            flap = np.array([(sign * 0.5, foot - 0.2), (sign * 0.82, foot + 0.1), (sign * 0.42, foot + 0.46), (0, foot + 0.42)])
+            flap = np.array(
+                [
+                    (sign * 0.5, foot - 0.2),
+                    (sign * 0.82, foot + 0.1),
+                    (sign * 0.42, foot + 0.46),
+                    (0, foot + 0.42),
+                ]
+            )
             fill(image, grid, flap, mix(look.clothes, (250, 250, 250), 0.35))
             stroke(image, grid, flap, shade(look.clothes, 0.7), 0.02, closed=True)
     else:
@@ -192,9 +220,7 @@ def paint_body(image: Image, look: Look, seat: Seat) -> None:
             stroke(image, grid, cord, mix(look.clothes, (240, 240, 240), 0.7), 0.035)
 
 
-def light_frame(
-    image: Image, light: Float[np.ndarray, "3"], ambient: float
-) -> Image:
+def light_frame(image: Image, light: Float[np.ndarray, "3"], ambient: float) -> Image:
     """The same light on what stands still: brighter on the side it comes from."""
     height, width = image.shape[:2]
     x = np.linspace(-1, 1, width)[None, :]

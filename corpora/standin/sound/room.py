@@ -37,9 +37,7 @@ def reverberate(
     return signal.oaconvolve(speech, tail)[: len(speech)]
 
 
-def coloured_noise(
-    n: int, colour: float, rng: np.random.Generator
-) -> Float[np.ndarray, "n"]:
+def coloured_noise(n: int, colour: float, rng: np.random.Generator) -> Float[np.ndarray, "n"]:
     """Noise of unit power whose power falls as frequency to the `colour`: 0 white, 2 brown."""
     if n == 0:
         return np.zeros(0)

@@ -73,9 +73,7 @@ def speak(text: str, voice: Voice, seed: int) -> Float32[np.ndarray, "samples"]:
 
     callback = _CALLBACK(collect)
     try:
-        rate_hz = library.espeak_Initialize(
-            _SYNCHRONOUS_RETRIEVAL, 0, str(data_path).encode(), 0
-        )
+        rate_hz = library.espeak_Initialize(_SYNCHRONOUS_RETRIEVAL, 0, str(data_path).encode(), 0)
         if rate_hz != RATE_HZ:
             raise AmandaError(f"espeak-ng could not start from {data_path} (answer {rate_hz})")
         library.espeak_SetSynthCallback(callback)

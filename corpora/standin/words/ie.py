@@ -86,7 +86,14 @@ WORDING = Wording(
         "That is not how {kin} remembers it.",
     ),
     slots={
-        "kin": ("my mother", "your father", "my sister", "your brother", "grandmother", "Aunt Rose"),
+        "kin": (
+            "my mother",
+            "your father",
+            "my sister",
+            "your brother",
+            "grandmother",
+            "Aunt Rose",
+        ),
         "them": ("Daniel", "Annie", "Michael", "Laura", "George", "Amanda", "Chris"),
         "token": ("ring", "letter", "photograph", "old coat", "necklace", "record", "scarf"),
         "spot": ("beach", "lake", "train station", "garden", "church", "harbour", "old bridge"),
