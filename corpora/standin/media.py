@@ -17,6 +17,7 @@ _VIDEO_CODEC = "mpeg4"
 _BITS_A_PIXEL = 0.16
 _TICKS_HZ = 1000  # of a video with frames at uneven times
 _BLOCK = 1152  # samples a packet; also MP3's frame
+_MP3_DELAY = 1105  # samples that LAME puts before the sound; AVI cannot say so to a decoder
 
 
 def resample(
@@ -83,7 +84,8 @@ def write_video(
         if audio_codec == "libmp3lame":
             audio.codec_context.options = {"compression_level": "9"}  # the quickest
         audio.codec_context.flags |= av.codec.context.Flags.bitexact
-        packets = _audio_packets(audio, sound, audio_rate_hz)
+        delay = _MP3_DELAY if audio_codec == "libmp3lame" and container == "avi" else 0
+        packets = _audio_packets(audio, sound[delay:], audio_rate_hz, delay)
         done_s = 0.0
         for time_s, picture in frames:
             # Sound goes in as the video does, so that a reader finds both close together.
@@ -104,9 +106,13 @@ def write_video(
 
 
 def _audio_packets(
-    stream: av.AudioStream, sound: np.ndarray, rate_hz: int
+    stream: av.AudioStream, sound: np.ndarray, rate_hz: int, first: int
 ) -> Iterator[tuple[float, list[av.Packet]]]:
-    """Encoded packets with the time up to which they reach."""
+    """Encoded packets with the time up to which they reach.
+
+    The sound begins at sample `first` of the recording: a decoder that does not know of the
+    encoder's delay then plays every sample at its time (what it plays before is near silence).
+    """
     samples = _to_int16(sound)
     planar = stream.codec_context.format.is_planar
     for start in range(0, len(samples), _BLOCK):
@@ -115,7 +121,7 @@ def _audio_packets(
             block[None], format="s16p" if planar else "s16", layout="mono"
         )
         frame.sample_rate = rate_hz
-        frame.pts = start
+        frame.pts = first + start
         frame.time_base = Fraction(1, rate_hz)
-        yield (start + len(block)) / rate_hz, stream.encode(frame)
-    yield len(samples) / rate_hz, stream.encode()
+        yield (first + start + len(block)) / rate_hz, stream.encode(frame)
+    yield (first + len(samples)) / rate_hz, stream.encode()

@@ -159,10 +159,10 @@ REFERENCE = Traits(
             "sad": {"smile": -0.6, "brow_inner": 0.65, "lid": -0.22, "gaze_y": 0.35, "pitch": 0.05},
             "angry": {"smile": -0.25, "press": 0.35, "teeth": 0.25, "brow_low": 0.8, "squint": 0.2},
         },
-        ambiguous_share=0.3,
+        ambiguous_share=0.22,
         misleading_share=0.3,
-        intensity=0.7,
-        spread=0.16,
+        intensity=0.8,
+        spread=0.14,
     ),
     acoustic=AcousticTraits(
         snr_db=32.0,
@@ -181,11 +181,11 @@ REFERENCE = Traits(
         },
         ambiguous_share=0.25,
         misleading_share=0.3,
-        intensity=0.75,
+        intensity=0.8,
         spread=0.3,
     ),
     lexical=LexicalTraits(
-        wording="shared", own_share=0.0, ambiguous_share=0.3, misleading_share=0.3
+        wording="shared", own_share=0.0, ambiguous_share=0.25, misleading_share=0.3
     ),
 )
 
@@ -273,11 +273,11 @@ TRAITS: Mapping[str, Traits] = {
         ),
         acoustic=replace(
             REFERENCE.acoustic,
-            snr_db=20.0,
+            snr_db=22.0,
             noise_colour=0.6,
-            rt60_s=0.45,
-            low_hz=180.0,
-            high_hz=5200.0,
+            rt60_s=0.35,
+            low_hz=150.0,
+            high_hz=5600.0,
             level_db=-29.0,
             own_share=0.9,
             voices=(
@@ -288,7 +288,7 @@ TRAITS: Mapping[str, Traits] = {
                 "neutral": {},
                 "happy": {"pitch": 7, "range": 20, "rate": 24, "gain_db": 1.5, "tilt_db": 2.5},
                 "sad": {"pitch": 4, "range": -8, "rate": -20, "gain_db": -4.0, "tilt_db": -3.0},
-                "angry": {"pitch": -8, "range": -4, "rate": -6, "gain_db": 4.5, "tilt_db": 6.0},
+                "angry": {"pitch": -5, "range": -2, "rate": -4, "gain_db": 4.5, "tilt_db": 6.0},
             },
         ),
         lexical=replace(REFERENCE.lexical, wording="msp", own_share=0.9),
