@@ -45,7 +45,7 @@ $(READY): requirements.txt pyproject.toml
 	    export UV_DEFAULT_INDEX=$$index
 	fi
 	echo "Installing the packages of requirements.txt into .venv; the first time this takes minutes."
-	"$$uv" pip install --quiet --python .venv/bin/python --no-deps -r requirements.txt -e .
+	"$$uv" pip install --quiet --compile-bytecode --python .venv/bin/python --no-deps -r requirements.txt -e .
 	touch $@
 
 demo: setup
@@ -67,7 +67,9 @@ check: setup
 	.venv/bin/snakemake --lint
 
 bench: setup
-	@for benchmark in benchmarks/*.py; do .venv/bin/python "$$benchmark"; done
+	@.venv/bin/snakemake --cores $(CORES) -- features/ie.h5 features/msp.h5
+	.venv/bin/python -m benchmarks.learnable_gap ie2msp msp2ie --features features
+	.venv/bin/python -m benchmarks.interval_coverage
 
 # The exact environment, from the ranges of pyproject.toml.
 requirements:

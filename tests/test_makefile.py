@@ -98,7 +98,7 @@ def test_a_python_that_cannot_be_used_is_named(project):
         ("test", [".venv/bin/python -m pytest"]),
         ("check", ["ruff check", "ruff format --check", "mypy", "snakefmt --check", "--lint"]),
         ("demo", ["snakemake --cores 8", "results/ie2msp.json results/report.html"]),
-        ("bench", ["benchmarks/"]),
+        ("bench", ["features/ie.h5 features/msp.h5", "benchmarks.learnable_gap"]),
     ],
 )
 def test_each_target_sets_up_first(project, target, called):
