@@ -8,12 +8,14 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from amanda import __version__
 from amanda.store.errors import AmandaError, InputError
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     name="amanda",
@@ -66,8 +68,8 @@ def standin(
     gap: Annotated[
         str,
         typer.Option(
-            help="Strength of the corpus's own traits by modality, as visual=1,acoustic=0,lexical=1. "
-            "0 takes the trait away, 1 is the corpus as documented."
+            help="Strength of the corpus's own traits by modality, as visual=1,acoustic=0. "
+            "0 takes them away, 1 is the corpus as documented."
         ),
     ] = "visual=1,acoustic=1,lexical=1",
 ) -> None:
@@ -494,16 +496,20 @@ def main() -> None:
         app()
     except AmandaError as error:
         _fail(str(error), error.exit_code, error)
-    except KeyboardInterrupt:
-        _fail("interrupted; finished work is kept, run the same command to go on", 130, None)
     except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            where = f" while writing {error.filename}" if error.filename else ""
             _fail(f"the disk is full{where}; free some space and run the same command", 1, error)
+        _fail(f"{error.strerror or error}{where}; mend it and run the same command", 1, error)
+    except SystemExit as stop:
+        if stop.code == INTERRUPTED:  # typer's way to end on Ctrl-C
+            _fail(
+                "interrupted; what is finished is kept, run the same command to go on", INTERRUPTED
+            )
         raise
 
 
-def _fail(sentence: str, code: int, error: BaseException | None) -> None:
+def _fail(sentence: str, code: int, error: BaseException | None = None) -> NoReturn:
     if error is not None and os.environ.get("AMANDA_TRACEBACK"):
         import traceback
 

@@ -60,8 +60,9 @@ def guess_f1(label: np.ndarray, shares: Sequence[float], seed: int) -> float:
 
 def source_shares(result: Path) -> list[float]:
     """Class shares of the source as its result file counts them, train split."""
-    file = json.loads(result.read_text(encoding="utf-8"))
-    counts = file["provenance"]["corpora"]["source"]["labels"]["train"]
+    from amanda.results import read_result
+
+    counts = read_result(result).file.features["source"].splits["train"].classes
     total = sum(counts.values())
     return [count / total for count in counts.values()]
 
