@@ -160,7 +160,7 @@ class Packer:
         memory = self.memory.get(name)
         if memory is None or len(memory) < n_frames:
             # A little more than is needed now, since the next batch may be a little longer.
-            memory = torch.empty((n_frames + n_frames // 4, dim), device=self.device)
+            memory = torch.empty((n_frames + n_frames // 8, dim), device=self.device)
             self.memory[name] = memory
         return memory[:n_frames]
 

@@ -20,6 +20,7 @@ from amanda.batches import Packed
 
 _FRAMES_AT_ONCE = 2048
 _WORTH_CHOOSING_FRAMES = 32
+_FRAMES_STEP, _ROWS_STEP = 16, 64
 
 Weight = Float[Tensor, "taps_channels dim"]
 Wanted = Bool[Tensor, "n kernels_channels"]
@@ -159,7 +160,7 @@ def _all_taps(
     starts, stops = packed.offsets[:-1].tolist(), packed.offsets[1:].tolist()
     for rows in _blocks(packed):
         first, last = starts[rows.start], stops[rows.stop - 1]
-        responses = values[first:last].to(weight.dtype) @ weight.T
+        responses = _product(values, first, last, weight)
         for k, (kernel, first_tap) in enumerate(zip(kernels, _first_taps(kernels), strict=True)):
             here = slice(k * channels, (k + 1) * channels)
             taps = responses[:, first_tap * channels : (first_tap + kernel) * channels]
@@ -181,13 +182,31 @@ def _wanted_taps(
         torch.arange(first * channels, (first + kernel) * channels).view(kernel, channels)
         for kernel, first in zip(kernels, _first_taps(kernels), strict=True)
     ]
-    for i, frames in enumerate(values.split(packed.lengths.tolist())):
+    step = 1 if weight.dtype == torch.float32 else _ROWS_STEP
+    offsets = packed.offsets.tolist()
+    for i in range(len(packed)):
         chosen = [each.nonzero().squeeze(1) for each in wanted[i].split(channels)]
         rows = [row_of[k][:, columns].flatten() for k, columns in enumerate(chosen)]
-        responses = frames.to(weight.dtype) @ weight.index_select(0, torch.cat(rows)).T
+        index = torch.cat(rows)
+        some = weight.index_select(0, functional.pad(index, (0, -len(index) % step)))
+        responses = _product(values, offsets[i], offsets[i + 1], some)[:, : len(index)]
         by_kernel = responses.split([len(each) for each in rows], dim=1)
         for k, (kernel, columns) in enumerate(zip(kernels, chosen, strict=True)):
             yield i, columns + k * channels, by_kernel[k].unflatten(1, (kernel, len(columns)))
+
+
+def _product(values: Tensor, start: int, stop: int, rows: Tensor) -> Float[Tensor, "time rows"]:
+    """values[start:stop] @ rows.T in the number format of `rows`.
+
+    In bfloat16 a few more frames are taken: oneDNN compiles a kernel for each new shape, so shapes
+    must be few.
+    """
+    if rows.dtype == torch.float32:
+        return values[start:stop] @ rows.T
+    n_frames = stop - start + (start - stop) % _FRAMES_STEP
+    begin = max(0, min(start, len(values) - n_frames))
+    frames = values[begin : begin + n_frames].to(rows.dtype)
+    return (frames @ rows.T)[start - begin : stop - begin]
 
 
 def _window_sums(taps: Taps) -> Float[Tensor, "windows some_channels"]:

@@ -510,9 +510,9 @@ def test_an_adversary_works() -> None:
             [{"params": parts, "lr": 0.02}, {"params": list(net.parameters()), "lr": 0.01}]
         )
         domains = []
-        for i in range(400):
+        for i in range(300):
             z = encoder(source), encoder(target)
-            strength = peak * reversal_strength(i / 400)
+            strength = peak * reversal_strength(i / 300)
             views = [net(reverse_gradient(each, strength)).squeeze(1) for each in z]
             loss = functional.cross_entropy(head(z[0]), label) + domain_loss(*views)
             optimiser.zero_grad()

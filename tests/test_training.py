@@ -524,7 +524,7 @@ def test_mapped_data_train_as_data_in_memory(tmp_path: Path) -> None:
 
 
 def test_finished_seeds_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pair, out, run = write_pair(tmp_path), tmp_path / "r.json", settings(seeds=3)
+    pair, out, run = write_pair(tmp_path), tmp_path / "r.json", settings(seeds=3, epochs=1)
     whole = train_pair(pair, tmp_path / "whole.json", run)
     import amanda.workers
 
