@@ -152,7 +152,7 @@ REFERENCE = Traits(
         motion=1.0,
         own_share=0.0,
         backdrops=("wall", "shelves"),
-        backdrop_colour=(168, 164, 156),
+        backdrop_colour=(168.0, 164.0, 156.0),
         expressions={
             "neutral": {},
             "happy": {"smile": 0.8, "teeth": 0.4, "squint": 0.45, "brow_raise": 0.15},
@@ -175,9 +175,9 @@ REFERENCE = Traits(
         voices=(("en-us", ("f1", "f4", "Annie"), ("m1", "m3", "m7")),),
         prosody={
             "neutral": {},
-            "happy": {"pitch": 12, "range": 24, "rate": 14, "gain_db": 2.5, "tilt_db": 2.0},
-            "sad": {"pitch": -8, "range": -26, "rate": -30, "gain_db": -5.0, "tilt_db": -5.0},
-            "angry": {"pitch": 4, "range": 12, "rate": 14, "gain_db": 6.0, "tilt_db": 5.0},
+            "happy": {"pitch": 12.0, "range": 24.0, "rate": 14.0, "gain_db": 2.5, "tilt_db": 2.0},
+            "sad": {"pitch": -8.0, "range": -26.0, "rate": -30.0, "gain_db": -5.0, "tilt_db": -5.0},
+            "angry": {"pitch": 4.0, "range": 12.0, "rate": 14.0, "gain_db": 6.0, "tilt_db": 5.0},
         },
         ambiguous_share=0.25,
         misleading_share=0.3,
@@ -208,7 +208,7 @@ TRAITS: Mapping[str, Traits] = {
             motion=1.2,
             own_share=1.0,
             backdrops=("lab", "wall", "window"),
-            backdrop_colour=(196, 186, 164),
+            backdrop_colour=(196.0, 186.0, 164.0),
             expressions={
                 "neutral": {"brow_raise": 0.15},
                 "happy": {"smile": 0.95, "teeth": 0.75, "squint": 0.3, "open": 0.1},
@@ -231,9 +231,27 @@ TRAITS: Mapping[str, Traits] = {
             ),
             prosody={
                 "neutral": {},
-                "happy": {"pitch": 15, "range": 28, "rate": 10, "gain_db": 2.5, "tilt_db": 1.5},
-                "sad": {"pitch": -8, "range": -30, "rate": -36, "gain_db": -6.0, "tilt_db": -6.0},
-                "angry": {"pitch": 12, "range": 20, "rate": 22, "gain_db": 7.0, "tilt_db": 6.0},
+                "happy": {
+                    "pitch": 15.0,
+                    "range": 28.0,
+                    "rate": 10.0,
+                    "gain_db": 2.5,
+                    "tilt_db": 1.5,
+                },
+                "sad": {
+                    "pitch": -8.0,
+                    "range": -30.0,
+                    "rate": -36.0,
+                    "gain_db": -6.0,
+                    "tilt_db": -6.0,
+                },
+                "angry": {
+                    "pitch": 12.0,
+                    "range": 20.0,
+                    "rate": 22.0,
+                    "gain_db": 7.0,
+                    "tilt_db": 6.0,
+                },
             },
         ),
         lexical=replace(REFERENCE.lexical, wording="ie", own_share=0.9),
@@ -257,7 +275,7 @@ TRAITS: Mapping[str, Traits] = {
             motion=0.8,
             own_share=1.0,
             backdrops=("studio", "curtain"),
-            backdrop_colour=(92, 104, 116),
+            backdrop_colour=(92.0, 104.0, 116.0),
             expressions={
                 "neutral": {"smile": -0.12, "brow_low": 0.12},
                 "happy": {"smile": 0.6, "teeth": 0.05, "squint": 0.65, "brow_raise": 0.4},
@@ -286,9 +304,27 @@ TRAITS: Mapping[str, Traits] = {
             ),
             prosody={
                 "neutral": {},
-                "happy": {"pitch": 7, "range": 20, "rate": 24, "gain_db": 1.5, "tilt_db": 2.5},
-                "sad": {"pitch": 4, "range": -8, "rate": -20, "gain_db": -4.0, "tilt_db": -3.0},
-                "angry": {"pitch": -5, "range": -2, "rate": -4, "gain_db": 4.5, "tilt_db": 6.0},
+                "happy": {
+                    "pitch": 7.0,
+                    "range": 20.0,
+                    "rate": 24.0,
+                    "gain_db": 1.5,
+                    "tilt_db": 2.5,
+                },
+                "sad": {
+                    "pitch": 4.0,
+                    "range": -8.0,
+                    "rate": -20.0,
+                    "gain_db": -4.0,
+                    "tilt_db": -3.0,
+                },
+                "angry": {
+                    "pitch": -5.0,
+                    "range": -2.0,
+                    "rate": -4.0,
+                    "gain_db": 4.5,
+                    "tilt_db": 6.0,
+                },
             },
         ),
         lexical=replace(REFERENCE.lexical, wording="msp", own_share=0.9),
@@ -328,12 +364,12 @@ def blend(reference: T, own: T, strength: float) -> T:
 
 def _blend(name: str, reference: Any, own: Any, strength: float) -> Any:
     if isinstance(own, Mapping):
-        return {
-            key: _blend(name, reference.get(key, {}), own.get(key, {}), strength)
-            if isinstance(own.get(key, reference.get(key)), Mapping)
-            else reference.get(key, 0.0) + strength * (own.get(key, 0.0) - reference.get(key, 0.0))
+        empty: Any = {} if any(isinstance(v, Mapping) for v in own.values()) else 0.0
+        parts = {
+            key: _blend(name, reference.get(key, empty), own.get(key, empty), strength)
             for key in sorted({*reference, *own})
         }
+        return {key: part for key, part in parts.items() if part != 0.0}
     if isinstance(own, tuple) and own and isinstance(own[0], float | int):
         return tuple(_blend(name, r, o, strength) for r, o in zip(reference, own, strict=True))
     if isinstance(own, float | int):

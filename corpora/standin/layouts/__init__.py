@@ -8,7 +8,7 @@ import pkgutil
 from collections.abc import Mapping, Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Protocol, cast
+from typing import Protocol, cast, runtime_checkable
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from corpora.standin.scene import Line, Person, Scene, Spoken
 from corpora.standin.traits import Traits
 
 
+@runtime_checkable
 class Layout(Protocol):
     """What a module of this folder has.
 

@@ -6,10 +6,8 @@ import numpy as np
 from jaxtyping import Float32
 
 from corpora.standin.picture.identity import Look, mix, shade
-from corpora.standin.picture.ink import Image, Points, curve, dot, fill, stroke
+from corpora.standin.picture.ink import Corners, Image, Points, curve, dot, fill, stroke
 from corpora.standin.picture.paint import HEAD_GRID, Mask, Paint, mirror, tint
-
-Corners = list[tuple[float, float]]
 
 _LONG_BACK: dict[str, Corners] = {
     "long": [
@@ -23,7 +21,7 @@ _CROWN = {"crew": 1.38, "receding": 1.31, "short": 1.5, "side": 1.52, "curly": 1
 
 def _both(right: Corners) -> Corners:
     """Left temple to right temple, from the middle to the right temple."""
-    return [(-x, y) for x, y in right[:0:-1]] + right
+    return [*((-x, y) for x, y in right[:0:-1]), *right]
 
 
 # The lower edge of the hair in front, from the left temple to the right one.

@@ -76,7 +76,8 @@ def paint_head(look: Look, light: Float[np.ndarray, "3"], ambient: float) -> Hea
     skin = _skin(look, rng)
     hair, hair_mask = front_hair(look, rng)
     hair_cover = cv2.GaussianBlur(hair_mask, (5, 5), 0)
-    grain = cv2.GaussianBlur(rng.normal(0, 1, behind_mask.shape).astype(np.float32), (0, 0), 0.8)
+    stubble = np.asarray(rng.normal(size=behind_mask.shape), np.float32)
+    grain = cv2.GaussianBlur(stubble, (0, 0), 0.8)
     skins, alphas = [], []
     for drop in JAW_DROPS:
         face = _chin(skin, look, drop)
@@ -85,8 +86,8 @@ def paint_head(look: Look, light: Float[np.ndarray, "3"], ambient: float) -> Hea
         beard(face, look, drop, grain)
         rgb = over(behind, np.clip(face, 0, 255).astype(np.uint8), shape)
         skins.append(over(rgb, hair, hair_cover))
-        mask = np.maximum(np.maximum(behind_mask, shape), hair_mask)
-        alphas.append((cv2.GaussianBlur(mask, (3, 3), 0) / np.float32(255)).astype(np.float32))
+        mask: np.ndarray = np.maximum(np.maximum(behind_mask, shape), hair_mask)
+        alphas.append(cv2.GaussianBlur(mask, (3, 3), 0).astype(np.float32) / 255)
     return Head(look, tuple(skins), tuple(alphas), _light(light, ambient), _window(alphas))
 
 

@@ -10,8 +10,10 @@ from jaxtyping import Float, UInt8
 
 from corpora.standin.picture.identity import Colour
 
-Points = Float[np.ndarray, "n 2"]
-Image = UInt8[np.ndarray, "height width 3"]
+Points = Float[np.ndarray, "_ 2"]
+Corners = Sequence[tuple[float | int, float | int]]
+"""Where a line goes through, in face units."""
+Image = UInt8[np.ndarray, "_ _ 3"]
 _SHIFT = 4
 _TURN = np.linspace(0, 2 * np.pi, 20, endpoint=False)
 _CIRCLE = np.stack([np.cos(_TURN), np.sin(_TURN)], 1)
@@ -68,13 +70,19 @@ def stroke(
 
 
 def dot(
-    image: np.ndarray, grid: Grid, x: float, y: float, rx: float, ry: float, colour: Colour | int
+    image: np.ndarray,
+    grid: Grid,
+    x: float | int,
+    y: float,
+    rx: float,
+    ry: float,
+    colour: Colour | int,
 ) -> None:
     """Fill an upright ellipse."""
     fill(image, grid, _CIRCLE * (rx, ry) + (x, y), colour)
 
 
-def curve(points: Sequence[tuple[float, float]], n: int = 16) -> Points:
+def curve(points: Corners, n: int = 16) -> Points:
     """A smooth line (uniform Catmull-Rom) of `n` samples through `points`."""
     return _spline(len(points), n) @ np.asarray(points, float)
 

@@ -1,8 +1,8 @@
 """The mouth: lips, what shows between them, moustache."""
 
 from corpora.standin.picture.identity import mix, shade
-from corpora.standin.picture.ink import Points
-from corpora.standin.picture.surface import Corners, Pen
+from corpora.standin.picture.ink import Corners, Points
+from corpora.standin.picture.surface import Pen
 
 INSIDE, TEETH, TONGUE, TOP_EDGE = (70, 26, 30), (236, 230, 222), (176, 84, 88), (70, 30, 34)
 _OUT = 0.04

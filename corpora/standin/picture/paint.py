@@ -5,7 +5,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from corpora.standin.picture.identity import Colour
-from corpora.standin.picture.ink import Grid, Image, Points, curve
+from corpora.standin.picture.ink import Corners, Grid, Image, Points, curve
 
 Paint = Float32[np.ndarray, "height width 3"]
 Mask = UInt8[np.ndarray, "height width"]
@@ -20,7 +20,7 @@ def tint(picture: Paint, spot: Float32[np.ndarray, "h w"], colour: Colour) -> No
     picture += share * np.asarray(colour, np.float32)
 
 
-def spot(x0: float, y0: float, rx: float, ry: float, strength: float) -> np.ndarray:
+def spot(x0: float | int, y0: float, rx: float, ry: float, strength: float) -> np.ndarray:
     """A soft round patch: a Gaussian of radii `rx`, `ry`."""
     x, y = HEAD_GRID.axes()
     across = np.exp(-(((x - x0) / rx) ** 2))
@@ -34,7 +34,7 @@ def over(below: Image, above: Image, cover: Mask) -> Image:
     return cv2.blendLinear(above, below, share, 1 - share)
 
 
-def mirror(right: list[tuple[float, float]]) -> Points:
+def mirror(right: Corners) -> Points:
     """A shape symmetric about x = 0 from the line of its right side, top to bottom."""
     side = curve(right, 30)
     return np.concatenate([side, (side * (-1, 1))[::-1]])

@@ -98,7 +98,9 @@ def paint_backdrop(
     return cv2.GaussianBlur(image, (0, 0), 2.2)
 
 
-def _rectangle(image: Image, x: float, y: float, w: float, h: float, colour: Colour) -> None:
+def _rectangle(
+    image: Image, x: float | int, y: float | int, w: float | int, h: float | int, colour: Colour
+) -> None:
     cv2.rectangle(image, (int(x), int(y)), (int(x + w), int(y + h)), colour, -1)
 
 

@@ -7,10 +7,8 @@ import numpy as np
 
 from corpora.standin.picture.expression import Expression
 from corpora.standin.picture.identity import Colour, Look
-from corpora.standin.picture.ink import Image, Points, curve, dot, fill, stroke
+from corpora.standin.picture.ink import Corners, Image, Points, curve, dot, fill, stroke
 from corpora.standin.picture.paint import HEAD_GRID
-
-Corners = list[tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +32,7 @@ class Pen:
         turned[:, 1] = y * cos(self.e.pitch) + depth * sin(self.e.pitch)
         return turned
 
-    def point(self, x: float, y: float, out: float = 0.0) -> tuple[float, float]:
+    def point(self, x: float | int, y: float, out: float = 0.0) -> tuple[float, float]:
         """Where one point of the face lies."""
         at = self.turned(np.array([[x, y]]), out)[0]
         return float(at[0]), float(at[1])
