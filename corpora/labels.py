@@ -18,7 +18,12 @@ LABELS: dict[str, dict[str, str]] = {
     "ie": {"neu": "neutral", "hap": "happy", "exc": "happy", "sad": "sad", "ang": "angry"},
     # The raters' consensus; O is another emotion, X no agreement.
     "msp": {"N": "neutral", "H": "happy", "S": "sad", "A": "angry"},
+    "meld": {"neutral": "neutral", "joy": "happy", "sadness": "sad", "anger": "angry"},
+    # What `mosei_label` gives.
+    "mosei": {"neutral": "neutral", "happy": "happy", "sad": "sad", "anger": "angry"},
 }
+
+MOSEI_EMOTIONS = ("happy", "sad", "anger", "surprise", "disgust", "fear")
 
 
 def labels_of(reader: str, label_map: Path | None) -> dict[str, str] | None:

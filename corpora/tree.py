@@ -39,15 +39,22 @@ class Tree:
         """Files that match a glob pattern, sorted, hidden ones (`._x` of macOS) left out."""
         return [p for p in self._matches(pattern) if os.path.isfile(self.root / p)]
 
-    def lines(self, file: str) -> Iterator[tuple[int, str]]:
-        """Yield (line number from 1, text without its end) of a UTF-8 file, line by line.
+    def lines(self, file: str, *, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
+        """Yield (line number from 1, text without its end) of a text file, line by line.
+
+        Args:
+            encoding: of lines that are not UTF-8.
 
         Raises:
-            InputError: the file cannot be read, is not UTF-8, or holds a NUL byte or a line of
-                more than a megabyte; the message names the line.
+            InputError: the file cannot be read, is in another encoding, or holds a NUL byte or a
+                line of more than a megabyte; the message names the line.
         """
+        yield from numbered_lines(self.path_of(file), encoding=encoding)
+
+    def path_of(self, file: str) -> Path:
+        """Where a file lies, for opening it. Raises `InputError` where that is outside."""
         self._refuse_outside(file)
-        yield from numbered_lines(self.root / file)
+        return self.root / file
 
     def _matches(self, pattern: str) -> list[str]:
         matches = sorted(p.relative_to(self.root).as_posix() for p in self.root.glob(pattern))
@@ -96,19 +103,19 @@ def open_tree(root: Path, layout: str, fits: Callable[[Path], bool]) -> Tree:
     return Tree(root, os.path.realpath(root))
 
 
-def numbered_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """The lines of a UTF-8 file; see `Tree.lines`."""
+def numbered_lines(path: Path, *, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
+    """The lines of a text file; see `Tree.lines`."""
     try:
         with open(path, "rb") as file:
             number = 0
             while raw := file.readline(MAX_LINE_BYTES + 1):
                 number += 1
-                yield number, _decode(path, number, raw).rstrip("\r\n")
+                yield number, _decode(path, number, raw, encoding).rstrip("\r\n")
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _decode(path: Path, number: int, raw: bytes) -> str:
+def _decode(path: Path, number: int, raw: bytes, encoding: str) -> str:
     where = f"{path}, line {number}"
     if len(raw) > MAX_LINE_BYTES:
         raise InputError(f"{where}: longer than {MAX_LINE_BYTES} bytes; is this a text file?")
@@ -119,8 +126,13 @@ def _decode(path: Path, number: int, raw: bytes) -> str:
     try:
         return raw.decode("utf-8-sig" if number == 1 else "utf-8")
     except UnicodeDecodeError as error:
-        byte = raw[error.start]
-        raise InputError(f"{where}: byte 0x{byte:02x} is not UTF-8; save it as UTF-8") from error
+        try:
+            return raw.decode(encoding)
+        except UnicodeDecodeError:
+            byte = raw[error.start]
+            raise InputError(
+                f"{where}: byte 0x{byte:02x} is not UTF-8; save it as UTF-8"
+            ) from error
 
 
 def _fitting_folder(root: Path, fits: Callable[[Path], bool]) -> Path | None:

@@ -5,6 +5,9 @@ Media files are empty: readers only look whether they are there.
 
 from pathlib import Path
 
+import h5py
+import numpy as np
+
 IE_LABELS = """\
 % [START_TIME - END_TIME] TURN_NAME EMOTION [V, A, D]
 
@@ -100,4 +103,119 @@ def msp_tree(root: Path, *, label_file: str = "Evalution.txt", apart: bool = Fal
         write(root / f"All_human_transcriptions/{name}.txt", f"Words of\r\n {name[-4:]}. \n")
     write(root / "All_human_transcriptions/MSP-IMPROV-S01A-F01-S-MF02.txt", "")
     (root / "All_human_transcriptions/MSP-IMPROV-S20H-M06-T-MM01.txt").unlink()
+    return root
+
+
+MELD_HEADER = (
+    "Sr No.,Utterance,Speaker,Emotion,Sentiment,Dialogue_ID,Utterance_ID,Season,Episode,"
+    "StartTime,EndTime"
+)
+MELD_TRAIN = f"""\
+{MELD_HEADER}
+1,"Oh, \x92kay, ""really""?",Chandler,neutral,neutral,0,0,8,21,"00:16:16,059","00:16:21,731"
+2,You must’ve had it.,Ross,joy,positive,0,1,8,21,"0:16:21,940","0:16:23,442"
+3,Itâ€™s â€œhimâ€\x9d,The Interviewer,surprise,positive,0,2,8,21,"00:16:23,442","00:16:26,389"
+4,No clip here.,Ross,anger,negative,0,3,8,21,"00:16:26,820","00:16:29,572"
+6,A broken "quote,Ross,anger,negative,0,4,8,21,"00:16:26,820","00:16:29,572"
+7,Too long,Ross,sadness,negative,1,0,8,21,"00:16:00,000","00:21:04,940"
+8,lost \ufffd,Ross,anger,negative,1,1,8,21,"00:16:00,000","00:16:00,000"
+9,Path,Ross,anger,negative,../../1,2,8,21,"00:16:00,000","00:16:01,000"
+10,Short row,Ross,anger
+"""
+MELD_TEST = (
+    MELD_HEADER.encode()
+    + b"\r\n1,Bytes\x92 of \xe9t\xe9.,Mark,joy,positive,0,0,3,19,0:14:38,0:14:40\r\n"
+    + b'2,Twice.,Rachel,neutral,neutral,0,1,3,19,"00:14:42,380","00:14:46,301"\r\n'
+)
+
+
+def meld_tree(root: Path, *, nested: bool = False) -> Path:
+    """Two parts and their clips, no dev; `nested` puts each in a folder of its own."""
+    train, test = ("train/", "test/") if nested else ("", "")
+    write(root / f"{train}train_sent_emo.csv", MELD_TRAIN)
+    write(root / f"{test}test_sent_emo.csv", MELD_TEST)
+    for name in ("dia0_utt0", "dia0_utt1", "dia0_utt2", "dia1_utt0", "dia1_utt1", "dia66_utt9"):
+        write(root / f"{train}train_splits/{name}.mp4")
+    write(root / f"{train}train_splits/._dia0_utt3.mp4", b"\0 macOS")
+    for name in ("dia0_utt0", "dia0_utt1", "final_videos_testdia0_utt1"):
+        write(root / f"{test}output_repeated_splits_test/{name}.mp4")
+    return root
+
+
+MOSEI_TRANSCRIPT = """\
+_0ab_cD-___0___-0.4___4.1___First words.
+_0ab_cD-___2___8.0___14.7___Third, _____ with a blank.
+_0ab_cD-___1___3.4___9.0___Second words.
+_0ab_cD-___3___14.0___20.0___Nobody rated this.
+not a line
+"""
+# Seven scores a segment: sentiment, happy, sad, anger, surprise, disgust, fear.
+Times = tuple[float, float]
+MOSEI_SEGMENTS: dict[str, list[tuple[Times, tuple[float, ...]]]] = {
+    "_0ab_cD-": [
+        ((3.4, 9.0), (1.0, 2 / 3, 0, 0, 0, 0, 1 / 3)),
+        ((8.0, 14.7), (-2.0, 0, 1, 1, 0, 0, 0)),
+        ((-0.4, 4.1), (0, 0, 0, 0, 0, 0, 0)),
+        ((50.0, 60.0), (-1 / 3, 0, 0, 0, 0, 0, 0)),
+        ((6.0, 5.0), (-1.0, 0, 1, 0, 0, 0, 0)),
+    ],
+    "100178": [((0.0, 3.0), (-1.0, 0, 0, 2, 0, 0, 0))],
+    "no_media_1": [((0.0, 3.0), (-1.0, 0, 0, 0, 0, 0, 1))],
+}
+MOSEI_CSV = """\
+id,start,end,sentiment,happy,sad,anger,surprise,disgust,fear
+_0ab_cD-[0],3.4,9.0,1,0.666667,0,0,0,0,0.333333
+_0ab_cD-[1],8.0,14.7,-2,0,1,1,0,0,0
+_0ab_cD-[2],-0.4,4.1,0,0,0,0,0,0,0
+_0ab_cD-_1,,,1,0.666667,0,0,0,0,0.333333
+_0ab_cD-_7,,,1,0,1,0,0,0,0
+100178,0,3,-1,0,0,2,0,0,0
+100178,0,3,-1,0,0,2,0,0,nan
+../../etc/passwd,0,3,-1,0,0,2,0,0,0
+100178,"0,3,-1,0,0,2,0,0,0
+100178,0,3,-1,-1,0,2,0,0,0
+"""
+
+
+def mosei_tree(root: Path, *, labels: str = "csd", raw: bool = True) -> Path:
+    """Two videos with one known by its sound alone; `labels` is csd, aligned or csv."""
+    place = "Raw/" if raw else ""
+    write(root / f"{place}Videos/Full/Combined/_0ab_cD-.mp4")
+    for name in ("_0ab_cD-", "100178"):
+        write(root / f"{place}Audio/Full/WAV_16000/{name}.wav")
+    write(root / f"{place}Transcript/Segmented/Combined/_0ab_cD-.txt", MOSEI_TRANSCRIPT)
+    if labels == "csv":
+        write(root / "labels.csv", MOSEI_CSV)
+    else:
+        write_csd(root / "CMU_MOSEI_Labels.csd", aligned=labels == "aligned")
+    return root
+
+
+def write_csd(path: Path, *, aligned: bool = False) -> Path:
+    """A computational sequence; `aligned` gives each segment a group of its own."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with h5py.File(path, "w") as file:
+        data = file.create_group("All Labels/data")
+        file["All Labels/metadata/alignment compatible"] = ["{}"]
+        for video, segments in MOSEI_SEGMENTS.items():
+            parts = [[s] for s in segments] if aligned else [segments]
+            for n, part in enumerate(parts):
+                group = data.create_group(f"{video}[{n}]" if aligned else video)
+                group["intervals"] = np.array([times for times, _ in part])
+                group["features"] = np.array([scores for _, scores in part], np.float32)
+    return path
+
+
+FOLDS = {"train": "_0ab_cD-\n\n", "valid": "somebody-else\n", "test": "100178\n"}
+
+
+def write_folds(root: Path, *, sdk: bool = False) -> Path:
+    """The official folds, as three lists or as the SDK's program."""
+    if sdk:
+        lists = {name: repr(text.split()) for name, text in FOLDS.items()}
+        program = "\n".join(f"standard_{name}_fold = {ids}" for name, ids in lists.items())
+        write(root / "cmu_mosei_std_folds.py", f"import os  # never run\n{program}\n")
+    else:
+        for name, text in FOLDS.items():
+            write(root / f"folds/{name}.txt", text)
     return root
