@@ -15,6 +15,7 @@ from corpora.standin.picture.ink import Image
 
 _VIDEO_CODEC = "mpeg4"
 _BITS_A_PIXEL = 0.16
+_COARSEST = "6"  # quantiser; noise would else cost the faces their detail
 _TICKS_HZ = 1000  # of a video with frames at uneven times
 _BLOCK = 1152  # samples a packet; also MP3's frame
 _MP3_DELAY = 1105  # samples that LAME puts before the sound; AVI cannot say so to a decoder
@@ -73,6 +74,7 @@ def write_video(
         video.width, video.height = size
         video.pix_fmt = "yuv420p"
         video.bit_rate = int(_BITS_A_PIXEL * size[0] * size[1] * rate_fps)
+        video.codec_context.options = {"qmax": _COARSEST}
         video.codec_context.gop_size = rate_fps
         video.codec_context.max_b_frames = 0
         video.codec_context.thread_count = 1
