@@ -25,15 +25,24 @@ METHODS = ("supervised", "direct_transfer")
 N_GUESSES = 2000
 
 
-def run_one(job: tuple[Path, Path, str, int, int, Path]) -> Path:
+Job = tuple[Path, Path, str, int, int, int, Path]
+
+
+def run_one(job: Job) -> Path:
     """Train one method on one split; returns the result file."""
-    source, target, method, split_seed, epochs, out = job
+    source, target, method, split_seed, epochs, batch_size, out = job
     if not out.exists():
         from amanda.settings import RunSettings
         from amanda.training import train_method
 
         settings = RunSettings(
-            method=method, split="paper", split_seed=split_seed, seeds=1, epochs=epochs
+            method=method,
+            split="paper",
+            split_seed=split_seed,
+            seeds=1,
+            epochs=epochs,
+            batch_size=batch_size,
+            eval_every=epochs,
         )
         train_method(source, target, settings, out=out, device="cpu", workers=1)
     return out
@@ -111,20 +120,22 @@ def main() -> None:
     parser.add_argument("pairs", nargs="+", help="for example ie2msp")
     parser.add_argument("--features", type=Path, default=Path("features"))
     parser.add_argument("--split-seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=100)
+    parser.add_argument("--epochs", type=int, default=40, help="as the demo's config")
+    parser.add_argument("--batch-size", type=int, default=32, help="as the demo's config")
     parser.add_argument("--work", type=Path, help="where finished trainings are kept")
     arguments = parser.parse_args()
     from amanda.store.names import split_pair
 
     work = arguments.work or Path(tempfile.mkdtemp(prefix="learnable-gap-"))
     seeds = range(arguments.split_seeds)
-    jobs: dict[tuple[str, str, int], tuple] = {}
+    epochs, batch_size = arguments.epochs, arguments.batch_size
+    jobs: dict[tuple[str, str, int], Job] = {}
     for pair in arguments.pairs:
         source, target = (arguments.features / f"{name}.h5" for name in split_pair(pair))
         for method in METHODS:
             for seed in seeds:
-                out = work / f"{pair}-{method}-{seed}-{arguments.epochs}.json"
-                jobs[pair, method, seed] = (source, target, method, seed, arguments.epochs, out)
+                out = work / f"{pair}-{method}-{seed}-{epochs}-{batch_size}.json"
+                jobs[pair, method, seed] = (source, target, method, seed, epochs, batch_size, out)
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     n_processes = len(os.sched_getaffinity(0))
     with multiprocessing.get_context("spawn").Pool(n_processes) as pool:
