@@ -93,7 +93,10 @@ def standin(
 def manifest(
     out: Annotated[Path, typer.Option(help="Manifest CSV to write.")],
     corpus: Annotated[
-        str, typer.Option(help="Reader: ie, msp, or csv for a CSV of your own (--root FILE.csv).")
+        str,
+        typer.Option(
+            help="Reader: ie, msp, meld, mosei, or csv for a CSV of your own (--root FILE.csv)."
+        ),
     ] = "",
     root: Annotated[
         Path | None, typer.Option(help="Folder of the corpus as its owners distribute it.")
@@ -104,8 +107,15 @@ def manifest(
         str, typer.Option(help="At most so many of a class, as neutral=1400,happy=1400.")
     ] = "",
     label_map: Annotated[
-        Path | None, typer.Option(help="YAML of the corpus's label: class, instead of the default.")
+        Path | None,
+        typer.Option(
+            help="YAML of the corpus's label: class, instead of the default; it may name classes "
+            "of its own."
+        ),
     ] = None,
+    subset: Annotated[
+        str, typer.Option(help="Only a part: improvised or scripted (ie); natural, ... (msp).")
+    ] = "",
     from_folder: Annotated[
         Path | None,
         typer.Option(
@@ -145,6 +155,7 @@ def manifest(
         split_seed=split_seed,
         cap={name: int(n) for name, n in _weights(cap, "--cap").items()},
         label_map=label_map,
+        subset=subset,
     )
     typer.echo(summary.to_json() if json else summary.to_text())
 
@@ -309,7 +320,10 @@ def import_command(
     ] = "missing",
     nonfinite: Annotated[str, typer.Option(help="NaN and inf: refuse, or zero.")] = "refuse",
     classes: Annotated[
-        str, typer.Option(help="Class names, as Negative,Neutral,Positive; default: the four.")
+        str,
+        typer.Option(
+            help="Class names, as Negative,Neutral,Positive; default: of the manifest, or the four."
+        ),
     ] = "",
     memory_gb: Annotated[
         float | None, typer.Option(help="Refuse larger arrays; default: half the memory.")

@@ -32,6 +32,7 @@ def manifest_flags(name: str, corpus: CorpusConfig) -> list[str]:
         *_flag("--root", corpus_root(name, corpus)),
         *_flag("--split", corpus.split or ("column" if corpus.manifest else "paper")),
         *_flag("--split-seed", corpus.split_seed),
+        *_flag("--subset", corpus.subset),
         *_flag("--cap", _weights(corpus.cap)),
         *_flag("--label-map", corpus.label_map),
     ]

@@ -22,7 +22,7 @@ from pydantic import (
 
 from amanda.settings import RunSettings, parse_settings
 from amanda.store.errors import InputError, nearest
-from amanda.store.names import check_corpus_name, split_pair
+from amanda.store.names import CLASSES, check_corpus_name, split_pair
 
 TOP_LEVEL = ("variant", "standardise", "modalities", "seeds")
 """Settings of a training that stand at the top of the config, not under `train`."""
@@ -94,7 +94,8 @@ class CorpusConfig(_Section):
         None, description="Feature file made elsewhere (`amanda import`, `amanda check`)."
     )
     reader: str | None = Field(
-        None, description="Layout of the folder: ie, msp, ...; default: the corpus's name."
+        None,
+        description="Layout of the folder: ie, msp, meld or mosei; default: the corpus's name.",
     )
     split: Literal["paper", "speaker", "official", "column"] | None = Field(
         None,
@@ -103,11 +104,18 @@ class CorpusConfig(_Section):
         "and column for a CSV.",
     )
     split_seed: int = Field(0, ge=0, description="Seed of the split and of cap.")
-    cap: dict[ClassName, int] = Field(
+    subset: str | None = Field(
+        None,
+        description="Only a part: improvised or scripted (ie); natural, read, improvised or target "
+        "(msp); several as read,improvised.",
+    )
+    cap: dict[str, Annotated[int, Field(ge=0)]] = Field(
         default_factory=dict, description="At most so many of a class, as {neutral: 1400}."
     )
     label_map: str | None = Field(
-        None, description="YAML of the corpus's label: class, instead of the reader's own."
+        None,
+        description="YAML of the corpus's label: class, instead of the reader's own; it may name "
+        "classes of its own (docs/formats.md).",
     )
     profile: str | None = Field(None, description="Profile of this corpus; default: `profile`.")
     extract: list[Modality] = Field(
@@ -257,6 +265,10 @@ def _check_corpora(config: Config) -> None:
             )
         if corpus.manifest and corpus.reader:
             raise InputError(f"corpora.{name}: a manifest needs no reader; leave one of them out")
+        for label in [] if corpus.label_map else corpus.cap:
+            if label not in CLASSES:
+                hint = nearest(label, list(CLASSES))
+                raise InputError(f"corpora.{name}.cap.{label}: no such class; {hint}")
         for key in ("manifest", "features", "label_map"):
             file = getattr(corpus, key)
             if file and not Path(file).is_file():

@@ -17,10 +17,10 @@ from pathlib import Path
 from amanda.store.atomic import atomic_path
 from amanda.store.errors import InputError, nearest
 from amanda.store.manifest import Utterance, check_manifest, write_manifest
-from amanda.store.names import CLASSES, SPLITS, STANDIN, check_corpus_name
+from amanda.store.names import SPLITS, STANDIN, check_corpus_name
 from amanda.store.splits import SPLIT_RULES, over_cap, paper_split, speaker_split
-from corpora.labels import class_shares, labels_of
-from corpora.readers import find_reader
+from corpora.labels import LabelRule, rule_of
+from corpora.readers import find_reader, find_subset
 from corpora.rows import Dropped, Note
 from corpora.summary import ManifestSummary
 
@@ -47,6 +47,7 @@ def build_manifest(
     split_seed: int = 0,
     cap: Mapping[str, int] | None = None,
     label_map: Path | None = None,
+    subset: str = "",
 ) -> ManifestSummary:
     """Read the corpus under `root` and write its manifest to `out`.
 
@@ -57,19 +58,24 @@ def build_manifest(
         split: paper, speaker, official (the corpus's own) or column (a CSV's own).
         split_seed: seed of the split and of what the cap leaves out.
         cap: at most so many of a class.
-        label_map: YAML of the corpus's label: class, in place of the built-in rule.
+        label_map: YAML of the corpus's label: class, in place of the built-in rule; it may name
+            classes of its own (`corpora.labels`).
+        subset: only this part of the corpus, as "improvised", or several, as "read,improvised".
 
     Raises:
         InputError: an argument, the layout, or a file of the corpus is wrong.
     """
     root, out, cap = Path(root), Path(out), dict(cap or {})
     _check_arguments(root, out, split)
-    labels = labels_of(corpus, label_map)
-    account = _read(corpus, root, labels)
-    if label_map is not None and labels is not None:
-        _note_idle_labels(account, labels, label_map)
+    rule = rule_of(corpus, label_map)
+    account = _read(corpus, root, rule, find_subset(corpus, subset))
+    if label_map is not None:
+        _note_idle_labels(account, rule, label_map)
+    if split == "official":
+        _drop_outside_folds(account)
     before_cap = Counter(row.label for row in account.kept)
-    left_out = over_cap({row.id: row.label for row in account.kept}, cap, split_seed)
+    labels = {row.id: row.label for row in account.kept}
+    left_out = over_cap(labels, cap, split_seed, rule.classes)
     for row in account.kept:
         if row.id in left_out:
             reason = f"over the cap of {cap[row.label]} {row.label}"
@@ -99,16 +105,19 @@ def build_manifest(
         split=split,
         split_seed=split_seed,
         cap=cap,
-        label_map=None if label_map is None else labels,
+        subset=subset,
+        classes=list(rule.classes),
+        label_source=rule.source,
+        label_map=None if label_map is None else rule.labels,
         labels_read=dict(account.labels_read.most_common()),
-        before_cap={name: before_cap[name] for name in (*CLASSES, "") if before_cap[name]},
-        counts=_counts(rows),
+        before_cap={name: before_cap[name] for name in (*rule.classes, "") if before_cap[name]},
+        counts=_counts(rows, rule.classes),
         n_speakers=len({row.speaker for row in rows if row.speaker}),
         n_groups=len({row.group for row in rows if row.group}),
         dropped=dict(Counter(d.reason for d in account.dropped).most_common()),
         notes=dict(Counter(n.what for n in account.notes).most_common()),
     )
-    return _write(out, rows, account.dropped, _folder(root), describe)
+    return _write(out, rows, rule.classes, account.dropped, _folder(root), describe)
 
 
 def _check_arguments(root: Path, out: Path, split: str) -> None:
@@ -121,7 +130,7 @@ def _check_arguments(root: Path, out: Path, split: str) -> None:
         raise InputError(f"--split {split}: no such rule; {nearest(split, [*SPLIT_RULES])}")
 
 
-def _read(corpus: str, root: Path, labels: Mapping[str, str] | None) -> _Account:
+def _read(corpus: str, root: Path, rule: LabelRule, in_subset: Callable[[str], bool]) -> _Account:
     """Run the reader, turn labels into classes, and set aside what cannot be used."""
     account = _Account()
     is_standin = (_folder(root) / STANDIN_MARK).is_file()
@@ -134,8 +143,11 @@ def _read(corpus: str, root: Path, labels: Mapping[str, str] | None) -> _Account
             if isinstance(item, Dropped):
                 account.dropped.append(item)
                 continue
-            account.labels_read[item.label] += 1
-            reason = _reason_to_drop(item, seen, labels, root)
+            label = rule.label_of(item)
+            account.labels_read[label] += 1
+            reason = _reason_to_drop(item, label, seen, rule, root)
+            if not reason and not in_subset(item.id):
+                reason = "outside the subset"
             seen.add(item.id)
             if reason:
                 account.dropped.append(Dropped(id=item.id, reason=reason, file=item.path))
@@ -144,8 +156,8 @@ def _read(corpus: str, root: Path, labels: Mapping[str, str] | None) -> _Account
                 dataclasses.replace(
                     item,
                     text=" ".join(item.text.split()),
-                    label=item.label if labels is None else labels.get(item.label, ""),
-                    shares=class_shares(item.shares, labels),
+                    label=rule.class_of(label),
+                    shares=rule.class_shares(item.shares),
                     origin=STANDIN if is_standin else item.origin,
                 )
             )
@@ -154,32 +166,43 @@ def _read(corpus: str, root: Path, labels: Mapping[str, str] | None) -> _Account
     return account
 
 
-def _reason_to_drop(
-    row: Utterance, seen: set[str], labels: Mapping[str, str] | None, root: Path
-) -> str:
+def _reason_to_drop(row: Utterance, label: str, seen: set[str], rule: LabelRule, root: Path) -> str:
     if row.id in seen:
         return "id stands twice"
     start_s, end_s = row.start_s or 0.0, row.end_s
     # Times are written with 6 decimals.
     if start_s < 0 or (end_s is not None and round(end_s, 6) <= round(start_s, 6)):
         return "ends before it starts"
-    if not row.label:
+    if not label:
         return ""
-    if labels is None and row.label not in CLASSES:
+    if rule.labels is None and label not in rule.classes:
         raise InputError(
-            f"{root}: {row.id}: label '{row.label}' is not a class; "
-            f"{nearest(row.label, [*CLASSES])}, or say with --label-map what class it is"
+            f"{root}: {row.id}: label '{label}' is not a class; "
+            f"{nearest(label, [*rule.classes])}, or say with --label-map what class it is"
         )
-    if labels is not None and row.label not in labels:
-        return f"label {row.label} is no class"
+    if rule.labels is not None and label not in rule.labels:
+        return f"label {label} is no class"
     return ""
 
 
-def _note_idle_labels(account: _Account, labels: Mapping[str, str], label_map: Path) -> None:
-    for label in labels:
+def _note_idle_labels(account: _Account, rule: LabelRule, label_map: Path) -> None:
+    for label in rule.labels or ():
         if label not in account.labels_read:
             what = f"label {label} of {label_map} is in no row"
             account.notes.append(Note(what=what, file=str(label_map)))
+
+
+def _drop_outside_folds(account: _Account) -> None:
+    """Official folds may name a part of the corpus; where they name none, the split says so."""
+    inside = [row for row in account.kept if row.split]
+    if inside:
+        reason = "in none of the official folds"
+        account.dropped += [
+            Dropped(id=row.id, reason=reason, file=row.path)
+            for row in account.kept
+            if not row.split
+        ]
+        account.kept = inside
 
 
 def _split(rows: Sequence[Utterance], rule: str, seed: int, root: Path) -> dict[str, str]:
@@ -218,16 +241,17 @@ def _rebase_from(corpus: Path, manifests: Path) -> Callable[[str], str]:
     return rebase
 
 
-def _counts(rows: Sequence[Utterance]) -> dict[str, dict[str, int]]:
+def _counts(rows: Sequence[Utterance], classes: Sequence[str]) -> dict[str, dict[str, int]]:
     """Class ("" for none) → split → number of rows."""
     counted = Counter((row.label, row.split) for row in rows)
-    labels = [*CLASSES, *([""] if any(not row.label for row in rows) else [])]
+    labels = [*classes, *([""] if any(not row.label for row in rows) else [])]
     return {label: {split: counted[label, split] for split in SPLITS} for label in labels}
 
 
 def _write(
     out: Path,
     rows: Sequence[Utterance],
+    classes: Sequence[str],
     dropped: Sequence[Dropped],
     folder: Path,
     describe: Callable[..., ManifestSummary],
@@ -239,7 +263,7 @@ def _write(
         atomic_path(out.with_suffix(".meta.json")) as meta,
     ):
         write_manifest(manifest, rows)
-        problems = check_manifest(manifest)
+        problems = check_manifest(manifest, classes=classes)
         if problems:
             raise InputError(problems[0].replace(str(manifest), str(out)))
         summary = describe(manifest_sha256=hashlib.sha256(manifest.read_bytes()).hexdigest())

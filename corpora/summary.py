@@ -4,7 +4,9 @@ import dataclasses
 import json
 from dataclasses import dataclass
 
-from amanda.store.names import SPLITS
+from amanda.store.names import RECORDED, SPLITS
+from corpora.labels import EMOTION
+from corpora.published import table7
 
 FORMAT, VERSION = "amanda-manifest-meta", 1
 
@@ -17,7 +19,9 @@ class ManifestSummary:
         manifest, manifest_sha256: the CSV.
         reader, root: where it came from.
         origin: "recorded" or "stand-in".
-        split, split_seed, cap, label_map: how it was made; `label_map` None for the built-in rule.
+        split, split_seed, cap, subset: how it was made.
+        classes: of the labels, in order; `label_source` says what they are made from ("emotion" or
+            "valence"), `label_map` how, None for the built-in rule.
         labels_read: rows by the corpus's own label, before anything but the reader's own drops.
         before_cap: rows by class ("" for unlabelled) that were usable.
         counts: rows by class and split, as written.
@@ -34,6 +38,9 @@ class ManifestSummary:
     split: str
     split_seed: int
     cap: dict[str, int]
+    subset: str
+    classes: list[str]
+    label_source: str
     label_map: dict[str, str] | None
     labels_read: dict[str, int]
     before_cap: dict[str, int]
@@ -75,13 +82,17 @@ class ManifestSummary:
         how = f"split {self.split}"
         if self.split in ("paper", "speaker") or self.cap:
             how += f", seed {self.split_seed}"
+        if self.subset:
+            how += f"; only {self.subset}"
         lines = [
             f"{self.manifest}: {self.n_kept} of {self.n_total} utterances "
             f"(reader {self.reader}, {self.origin}; {how}; "
             f"{self.n_speakers} speakers, {self.n_groups} groups)",
             "",
-            *self._table(),
+            *_aligned(self._table()),
         ]
+        if self._table7():
+            lines += ["", "Table 7 is the paper's; by what rule it chose utterances is not said."]
         empty = [s for s in SPLITS if not any(row[s] for row in self.counts.values())]
         if empty:
             lines += ["", f"No row is in {' or '.join(empty)}."]
@@ -93,22 +104,46 @@ class ManifestSummary:
             lines += [f"  {n:6} {what}" for what, n in self.notes.items()]
         return "\n".join(lines)
 
-    def _table(self) -> list[str]:
-        columns = {label: [by[split] for split in SPLITS] for label, by in self.counts.items()}
-        rows = {label or "unlabelled": [*row, sum(row)] for label, row in columns.items()}
-        header = [*SPLITS, "sum"]
+    def _table7(self) -> dict[str, dict[str, int]]:
+        """The paper's counts, where its corpus and classes are these."""
+        its = table7(self.reader) if self.origin == RECORDED else {}
+        return its if set(its) == set(self.classes) and self.label_source == EMOTION else {}
+
+    def _table(self) -> list[list[str]]:
+        """Classes by splits, with their sums; before the cap; and in the paper."""
+        names = list(self.counts)
+        columns = {split: [self.counts[name][split] for name in names] for split in SPLITS}
+        columns["sum"] = [sum(self.counts[name].values()) for name in names]
         if self.cap:
-            header.append("before cap")
-            for label in columns:
-                rows[label or "unlabelled"].append(self.before_cap.get(label, 0))
-        rows["sum"] = [sum(column) for column in zip(*rows.values(), strict=True)]
-        first = max(len(name) for name in rows)
-        widths = [max(5, len(name)) for name in header]
-        lines = [[name.rjust(w) for name, w in zip(header, widths, strict=True)]]
-        lines += [
-            [str(n).rjust(w) for n, w in zip(row, widths, strict=True)] for row in rows.values()
-        ]
+            columns["before cap"] = [self.before_cap.get(name, 0) for name in names]
+        if paper := self._table7():
+            none = dict.fromkeys(SPLITS, 0)
+            for split in SPLITS:
+                columns[f"Table 7 {split}"] = [paper.get(name, none)[split] for name in names]
+            columns["Table 7 sum"] = [sum(paper.get(name, none).values()) for name in names]
+        rows = zip(*columns.values(), strict=True)
+        sums = [str(sum(column)) for column in columns.values()]
         return [
-            "  ".join([name.ljust(first), *line])
-            for name, line in zip(["", *rows], lines, strict=True)
+            ["", *columns],
+            *(
+                [name or "unlabelled", *map(str, row)]
+                for name, row in zip(names, rows, strict=True)
+            ),
+            ["sum", *sums],
         ]
+
+
+def _aligned(table: list[list[str]]) -> list[str]:
+    """The lines of a table, its first column to the left and the others to the right."""
+    first, *others = (
+        max(least, max(map(len, column)))
+        for least, column in zip(
+            [0, *[5] * (len(table[0]) - 1)], zip(*table, strict=True), strict=True
+        )
+    )
+    return [
+        "  ".join(
+            [row[0].ljust(first), *(c.rjust(w) for c, w in zip(row[1:], others, strict=True))]
+        )
+        for row in table
+    ]

@@ -17,8 +17,8 @@ import torch
 
 from amanda.store.errors import InputError, nearest
 from amanda.store.features import UtteranceTable
-from amanda.store.manifest import Utterance, read_manifest
-from amanda.store.names import CLASSES, MODALITIES, RECORDED, STANDIN
+from amanda.store.manifest import Utterance, manifest_classes, read_manifest
+from amanda.store.names import MODALITIES, RECORDED, STANDIN
 from extractors import EXTRACT_VERSION
 from extractors.audio import RESAMPLER
 from extractors.base import Extractor
@@ -45,11 +45,13 @@ class Job:
 
     Attributes:
         manifest_sha256: of the CSV's bytes.
+        classes: what its labels name, in the order of the feature file.
         modalities: those extracted: of the profile, asked for, and present in the corpus.
     """
 
     manifest: Path
     manifest_sha256: str
+    classes: tuple[str, ...]
     utterances: Sequence[Utterance]
     corpus: str
     profile: Profile
@@ -63,6 +65,7 @@ class Job:
         """What decides whether a finished shard can be used again."""
         parts = {
             "manifest": self.manifest_sha256,
+            "classes": list(self.classes),
             "corpus": self.corpus,
             "profile": self.profile.key,
             "stage": EXTRACT_VERSION,
@@ -145,7 +148,7 @@ class Job:
         ]
         return UtteranceTable(
             id=[u.id for u in chosen],
-            label=np.array([_label(u) for u in chosen], np.int8),
+            label=np.array([self._label(u) for u in chosen], np.int8),
             split=[u.split for u in chosen],
             speaker=[u.speaker for u in chosen],
             group=[u.group for u in chosen],
@@ -153,9 +156,12 @@ class Job:
             start_s=np.array([u.start_s or 0.0 for u in chosen], np.float64),
             end_s=np.array(ends, np.float64),
             source=[u.path or u.audio_path for u in chosen],
-            label_names=CLASSES,
+            label_names=self.classes,
             **self._targets(chosen),
         )
+
+    def _label(self, utterance: Utterance) -> int:
+        return self.classes.index(utterance.label) if utterance.label else -1
 
     def _targets(self, chosen: Sequence[Utterance]) -> dict[str, np.ndarray]:
         targets: dict[str, np.ndarray] = {}
@@ -163,10 +169,10 @@ class Job:
             vad = [[np.nan if v is None else v for v in _vad(u)] for u in chosen]
             targets["vad"] = np.array(vad, np.float32).reshape(-1, 3)
         if any(u.shares for u in self.utterances):
-            none = dict.fromkeys(CLASSES, np.nan)
+            none = dict.fromkeys(self.classes, np.nan)
             shares = [u.shares or none for u in chosen]
-            dist = [[share.get(name, 0.0) for name in CLASSES] for share in shares]
-            targets["label_dist"] = np.array(dist, np.float32).reshape(-1, len(CLASSES))
+            dist = [[share.get(name, 0.0) for name in self.classes] for share in shares]
+            targets["label_dist"] = np.array(dist, np.float32).reshape(-1, len(self.classes))
         if any(u.n_raters is not None for u in self.utterances):
             targets["n_raters"] = np.array([u.n_raters or 0 for u in chosen], np.int32)
         return targets
@@ -187,7 +193,8 @@ def make_job(
         InputError: the manifest is wrong, a modality is unknown or not in the profile, no file of
             the manifest exists, or nothing of what is wanted is in it.
     """
-    utterances = read_manifest(manifest)
+    classes = manifest_classes(manifest)
+    utterances = read_manifest(manifest, classes=classes)
     for name in modalities:
         if name not in MODALITIES:
             raise InputError(f"--modalities '{name}': {nearest(name, list(MODALITIES))}")
@@ -200,6 +207,7 @@ def make_job(
     return Job(
         manifest=manifest,
         manifest_sha256=hashlib.sha256(Path(manifest).read_bytes()).hexdigest(),
+        classes=classes,
         utterances=utterances,
         corpus=corpus,
         profile=profile,
@@ -207,10 +215,6 @@ def make_job(
         device=device,
         downmix=downmix,
     )
-
-
-def _label(utterance: Utterance) -> int:
-    return CLASSES.index(utterance.label) if utterance.label else -1
 
 
 def _vad(utterance: Utterance) -> tuple[float | None, float | None, float | None]:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from amanda.store.errors import InputError
 from amanda.store.names import CLASSES
-from corpora.labels import LABELS, class_shares, labels_of, mosei_label, read_label_map
+from amanda.store.utterance import Utterance
+from corpora.labels import LABELS, LabelRule, mosei_label, read_label_map, rule_of
 
 EMOTIONS = ("happy", "sad", "anger", "surprise", "disgust", "fear")
 
@@ -30,9 +31,10 @@ def test_every_table_names_every_class() -> None:
 def test_a_users_map_takes_the_tables_place(tmp_path: Path) -> None:
     path = tmp_path / "map.yaml"
     path.write_text("fru: angry\nneu: neutral\n7: sad\n'no': happy\n")
-    assert labels_of("ie", path) == {"fru": "angry", "neu": "neutral", "7": "sad", "no": "happy"}
-    assert labels_of("ie", None) == LABELS["ie"]
-    assert labels_of("csv", None) is None
+    labels = {"fru": "angry", "neu": "neutral", "7": "sad", "no": "happy"}
+    assert rule_of("ie", path) == LabelRule(labels=labels)
+    assert rule_of("ie", None) == LabelRule(labels=LABELS["ie"])
+    assert rule_of("csv", None) == LabelRule(labels=None)
 
 
 @pytest.mark.parametrize(
@@ -44,6 +46,18 @@ def test_a_users_map_takes_the_tables_place(tmp_path: Path) -> None:
         ("", "write one `corpus label: class` line"),
         ("a: [b\n", "cannot be read as YAML"),
         ("fru: [angry]\n", "names no class"),
+        ("classes: [a]\n", "classes lists 2 to 100 names"),
+        ("classes: [a, no]\n", "False cannot name a class; use letters"),
+        ("classes: [a, 'b,c']\n", "'b,c' cannot name a class"),
+        ("classes: [a, a]\n", "a class stands twice"),
+        ("classes: [a, b]\nlabel: {x: a}\n", "unknown key 'label'; did you mean 'labels'"),
+        ("classes: [a, b]\nlabels: [a]\n", "write labels as"),
+        ("classes: [a, glad]\nlabels: {x: gald}\n", "names no class; did you mean 'glad'"),
+        ("labels: {x: glad}\n", "'x: glad' names no class; known: neutral, happy"),
+        ("classes: [a, b]\nfrom: text\n", "from: text is neither emotion nor valence"),
+        ("classes: [a, b]\nfrom: valence\n", "say which valence is neutral, as middle: 3"),
+        ("classes: [a, b]\nfrom: valence\nmiddle: 3\n", "a label is one of negative, neutral"),
+        ("x: " + "[" * 3000, "cannot be read as YAML"),
     ],
 )
 def test_a_map_that_is_none_is_one_sentence(text: str, message: str, tmp_path: Path) -> None:
@@ -59,13 +73,64 @@ def test_a_missing_map_is_one_sentence(tmp_path: Path) -> None:
         read_label_map(tmp_path / "gone.yaml")
 
 
+SIX = """\
+classes: [neutral, happy, sad, angry, frustrated, excited]
+labels: {neu: neutral, hap: happy, sad: sad, ang: angry, fru: frustrated, exc: excited}
+"""
+SIGN = "classes: [negative, positive]\nfrom: valence\n"
+
+
+def test_a_map_may_have_classes_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "six.yaml"
+    path.write_text(SIX)
+    rule = rule_of("ie", path)
+    assert rule.classes == ("neutral", "happy", "sad", "angry", "frustrated", "excited")
+    assert rule.class_of("exc") == "excited"
+    assert rule.class_of("xxx") == ""
+    path.write_text("classes: [calm, tense]\n")
+    assert rule_of("csv", path).labels == {"calm": "calm", "tense": "tense"}
+
+
+@pytest.mark.parametrize(
+    ("reader", "valences", "labels"),
+    [
+        (
+            "mosei",
+            (-3.0, -0.33, 0.0, 0.33, None),
+            ("negative", "negative", "neutral", "positive", ""),
+        ),
+        ("meld", (-1.0, 0.0, 1.0), ("negative", "neutral", "positive")),
+        ("ie", (2.5, 3.0, 3.5), ("negative", "neutral", "positive")),
+        ("msp", (1.0, 3.0, 5.0), ("negative", "neutral", "positive")),
+    ],
+)
+def test_the_sign_of_the_valence_is_that_of_each_corpuss_scale(
+    reader: str, valences: tuple[float | None, ...], labels: tuple[str, ...], tmp_path: Path
+) -> None:
+    path = tmp_path / "sign.yaml"
+    path.write_text(SIGN)
+    rule = rule_of(reader, path)
+    rows = [Utterance(id="u", path="a", label="hap", valence=v) for v in valences]
+    assert tuple(rule.label_of(row) for row in rows) == labels
+    assert rule.class_of("neutral") == "", "dropped, for it is none of the classes"
+    assert rule.class_shares({"hap": 1.0}) == {}, "raters chose emotions"
+
+
+def test_the_middle_of_ones_own_scale(tmp_path: Path) -> None:
+    path = tmp_path / "sign.yaml"
+    path.write_text(SIGN + "middle: 50\n")
+    rule = rule_of("csv", path)
+    assert rule.label_of(Utterance(id="u", path="a", valence=49.9)) == "negative"
+
+
 def test_shares_of_labels_of_one_class_are_summed() -> None:
     raters = {"hap": 0.25, "exc": 0.5, "neu": 0.125, "fru": 0.125}
     none = dict.fromkeys(CLASSES, 0.0)
-    assert class_shares(raters, LABELS["ie"]) == {**none, "neutral": 0.125, "happy": 0.75}
-    assert class_shares({"happy": 0.5, "bored": 0.5}, None) == {**none, "happy": 0.5}
-    assert class_shares({"fru": 1.0}, LABELS["ie"]) == none, "raters are known, none chose a class"
-    assert class_shares({}, LABELS["ie"]) == {}, "nothing is known of the raters"
+    rule, plain = rule_of("ie", None), rule_of("csv", None)
+    assert rule.class_shares(raters) == {**none, "neutral": 0.125, "happy": 0.75}
+    assert plain.class_shares({"happy": 0.5, "bored": 0.5}) == {**none, "happy": 0.5}
+    assert rule.class_shares({"fru": 1.0}) == none, "raters are known, none chose a class"
+    assert rule.class_shares({}) == {}, "nothing is known of the raters"
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from corpus_trees import ie_tree, msp_tree, write
+from corpus_trees import ie_tree, meld_tree, mosei_tree, msp_tree, write, write_folds
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
@@ -15,7 +15,13 @@ from typer.testing import CliRunner
 from amanda.cli import app
 from amanda.store.check import check_files
 from amanda.store.errors import InputError
-from amanda.store.manifest import check_manifest, read_manifest, read_meta, resolve_path
+from amanda.store.manifest import (
+    check_manifest,
+    manifest_classes,
+    read_manifest,
+    read_meta,
+    resolve_path,
+)
 from amanda.store.names import CLASSES, SPLITS
 from corpora.manifest import build_manifest
 
@@ -81,6 +87,142 @@ def test_msp_is_read(tmp_path: Path) -> None:
     }
     assert summary.dropped["label X is no class"] == 1
     assert (summary.n_speakers, summary.n_groups) == (4, 2)
+
+
+def test_meld_is_read(tmp_path: Path) -> None:
+    out = tmp_path / "meld.csv"
+    summary = build_manifest("meld", meld_tree(tmp_path / "data"), out, split="official")
+    assert {row.id: (row.label, row.split) for row in read_manifest(out)} == {
+        "train_dia0_utt0": ("neutral", "train"),
+        "train_dia0_utt1": ("happy", "train"),
+        "train_dia1_utt0": ("sad", "train"),
+        "train_dia1_utt1": ("angry", "train"),
+        "test_dia0_utt0": ("happy", "test"),
+        "test_dia0_utt1": ("neutral", "test"),
+    }
+    assert summary.dropped == {
+        "no clip": 2,
+        "CSV line does not parse": 2,
+        "label surprise is no class": 1,
+    }
+    assert summary.n_total == 11, "every line under the headers"
+    assert (summary.n_speakers, summary.n_groups) == (4, 3)
+
+
+@pytest.mark.parametrize("labels", ["csd", "aligned"])
+def test_mosei_is_read_by_the_papers_rule(labels: str, tmp_path: Path) -> None:
+    out = tmp_path / "mosei.csv"
+    root = write_folds(mosei_tree(tmp_path / "data", labels=labels))
+    summary = build_manifest("mosei", root, out, split="official")
+    rows = {row.id: row for row in read_manifest(out)}
+    assert {k: (r.label, r.split, r.start_s) for k, r in rows.items()} == {
+        "_0ab_cD-_0": ("neutral", "train", 0.0),
+        "_0ab_cD-_1": ("happy", "train", 3.4),
+        "100178[0]": ("angry", "test", 0.0),
+    }
+    assert rows["_0ab_cD-_1"].shares["happy"] == pytest.approx(2 / 3)
+    assert rows["_0ab_cD-_1"].shares["sad"] == 0.0
+    assert rows["_0ab_cD-_0"].shares["neutral"] == 1.0
+    assert resolve_path(out, rows["_0ab_cD-_0"].audio_path).is_file()
+    assert summary.dropped == {
+        "label tie is no class": 1,
+        "label none is no class": 1,
+        "ends before it starts": 1,
+        "neither video nor audio file": 1,
+    }
+    assert summary.n_total == 7
+
+
+def test_rows_that_the_official_folds_leave_out_are_dropped(tmp_path: Path) -> None:
+    root = write_folds(mosei_tree(tmp_path / "data"))
+    write(root / "folds/test.txt", "elsewhere\n")
+    summary = build_manifest("mosei", root, tmp_path / "mosei.csv", split="official")
+    assert summary.dropped["in none of the official folds"] == 1
+    assert {row.split for row in read_manifest(tmp_path / "mosei.csv")} == {"train"}
+    for name in ("train", "valid", "test"):
+        (root / f"folds/{name}.txt").unlink()
+    with pytest.raises(InputError, match="--split official, but none is prescribed for 3 rows"):
+        build_manifest("mosei", root, tmp_path / "mosei.csv", split="official")
+
+
+@pytest.mark.parametrize(
+    ("corpus", "subset", "ids"),
+    [
+        ("ie", "improvised", ["F000", "M000", "M001", "M002"]),
+        ("ie", "scripted", ["M000"]),
+        ("msp", "natural", ["FM01"]),
+        ("msp", "improvised, read", ["MF02", "FF11"]),
+        ("msp", "target", ["MM01"]),
+    ],
+)
+def test_a_part_of_a_corpus(corpus: str, subset: str, ids: list[str], tmp_path: Path) -> None:
+    tree = {"ie": ie_tree, "msp": msp_tree}[corpus]
+    out = tmp_path / f"{corpus}.csv"
+    summary = build_manifest(corpus, tree(tmp_path / "data"), out, subset=subset)
+    assert [row.id[-4:] for row in read_manifest(out)] == ids
+    assert summary.dropped["outside the subset"] == (5 if corpus == "ie" else 4) - len(ids)
+    assert read_meta(out)["subset"] == subset
+    assert f"; only {subset};" in summary.to_text().splitlines()[0]
+
+
+def test_a_part_that_a_corpus_has_not_is_told(tmp_path: Path) -> None:
+    root = ie_tree(tmp_path / "data")
+    with pytest.raises(InputError, match="--subset impro: no such part of ie; did you mean 'impro"):
+        build_manifest("ie", root, tmp_path / "ie.csv", subset="impro")
+    path = own_csv(tmp_path / "own", ["happy"])
+    with pytest.raises(InputError, match="--subset read: no such part of csv; csv has none"):
+        build_manifest("csv", path, tmp_path / "own.csv", subset="read")
+
+
+def test_classes_of_ones_own_are_kept_beside_the_manifest(tmp_path: Path) -> None:
+    label_map = write(
+        tmp_path / "map.yaml", "classes: [calm, tense]\nlabels: {neu: calm, ang: tense}\n"
+    )
+    out = tmp_path / "ie.csv"
+    root = ie_tree(tmp_path / "data")
+    summary = build_manifest("ie", root, out, label_map=label_map, cap={"tense": 1})
+    assert [row.label for row in read_manifest(out, classes=None)].count("tense") == 1
+    assert list(summary.counts) == read_meta(out)["classes"] == ["calm", "tense"]
+    assert read_manifest(out, classes=["calm", "tense"])[0].shares == {"calm": 0.5, "tense": 0.0}
+    assert manifest_classes(out) == ("calm", "tense")
+    assert check_files([out]) == [], "the check reads the classes from the note beside it"
+    with pytest.raises(InputError, match="--cap happy=1: no such class; known: calm, tense"):
+        build_manifest("ie", root, out, label_map=label_map, cap={"happy": 1})
+    out.write_text(out.read_text() + "\n")
+    assert manifest_classes(out) == ("calm", "tense"), "of an edited manifest too"
+    out.with_suffix(".meta.json").unlink()
+    assert manifest_classes(out) == CLASSES
+    assert any("label 'calm' is not a class" in problem for problem in check_files([out]))
+
+
+def test_the_sign_of_the_sentiment(tmp_path: Path) -> None:
+    label_map = write(tmp_path / "map.yaml", "classes: [negative, positive]\nfrom: valence\n")
+    out = tmp_path / "mosei.csv"
+    summary = build_manifest("mosei", mosei_tree(tmp_path / "data"), out, label_map=label_map)
+    assert {row.id: row.label for row in read_manifest(out, classes=None)} == {
+        "_0ab_cD-_1": "positive",
+        "_0ab_cD-_2": "negative",
+        "_0ab_cD-[3]": "negative",
+        "100178[0]": "negative",
+    }
+    assert summary.dropped["label neutral is no class"] == 1
+    assert (summary.label_source, summary.labels_used[0]) == ("valence", "classes:train")
+
+
+def test_the_papers_counts_stand_beside_where_they_can_be_compared(tmp_path: Path) -> None:
+    root = ie_tree(tmp_path / "data")
+    lines = build_manifest("ie", root, tmp_path / "ie.csv", cap={"happy": 1}).to_text().splitlines()
+    table = {line.split()[0]: line.split()[1:] for line in lines[3:8]}
+    assert table["happy"][3:] == ["1", "2", "1119", "115", "351", "1585"]
+    assert table["sum"][4:] == ["5", "3868", "455", "1138", "5461"]
+    label_map = write(
+        tmp_path / "map.yaml", "classes: [calm, tense]\nlabels: {neu: calm, ang: tense}\n"
+    )
+    for options in ({"label_map": label_map}, {}):
+        if not options:
+            write(root / "standin.json", "{}")
+        text = build_manifest("ie", root, tmp_path / "ie.csv", **options).to_text()
+        assert "Table 7" not in text
 
 
 def test_the_files_beside_say_how_it_was_made(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from amanda.exchange.pack import Packing, pack_modality
 from amanda.exchange.table import read_table
 from amanda.store.errors import InputError
 from amanda.store.features import ModalityTable, UtteranceTable, write_features
-from amanda.store.manifest import Utterance, read_manifest
+from amanda.store.manifest import Utterance, manifest_classes, read_manifest
 from amanda.store.names import CLASSES, RECORDED, STANDIN, check_corpus_name
 
 _PICKLES = (".pkl", ".pickle", ".p", ".pk")
@@ -46,13 +46,14 @@ def import_features(
     """
     options = options or ImportOptions()
     corpus = check_corpus_name(corpus or Path(out).stem)
-    rows = read_manifest(manifest, classes=tuple(options.classes)) if manifest else None
+    classes = tuple(options.classes or (manifest_classes(manifest) if manifest else CLASSES))
+    rows = read_manifest(manifest, classes=classes) if manifest else None
     wanted = frozenset(row.id for row in rows) if rows is not None else None
     tables: dict[str, ModalityTable] = {}
     notes: list[str] = []
     for source in sources:
         modality, path = _split_source(source)
-        found = _read(path, _reading(modality, wanted, options), options)
+        found = _read(path, _reading(modality, wanted, options), classes)
         if rows is None:
             rows = found.rows
         elif found.rows is not None and manifest is None:
@@ -77,7 +78,7 @@ def import_features(
     notes += _unnamed(tables)
     write_features(
         Path(out),
-        utterance_table(rows, options.classes),
+        utterance_table(rows, classes),
         tables,
         corpus=corpus,
         profile="imported",
@@ -142,7 +143,7 @@ def _reading(modality: str, wanted: frozenset[str] | None, options: ImportOption
     )
 
 
-def _read(path: Path, reading: Reading, options: ImportOptions) -> Found:
+def _read(path: Path, reading: Reading, classes: Sequence[str]) -> Found:
     """Read `path` by what it begins with, else by how its name ends."""
     if path.is_dir():
         return read_folder(path, reading)
@@ -157,7 +158,7 @@ def _read(path: Path, reading: Reading, options: ImportOptions) -> Found:
     if head.startswith(b"PK") and suffix not in _TABLES:
         return read_npz(path, reading)
     if head.startswith(b"\x80") or suffix in _PICKLES:
-        return read_dictionary(path, reading, options.classes)
+        return read_dictionary(path, reading, classes)
     if suffix in _TABLES:
         return read_table(path, reading)
     if suffix in (".npz", ".h5", ".hdf5"):

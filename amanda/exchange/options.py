@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from amanda.exchange.clips import check_modality
 from amanda.store.errors import InputError
-from amanda.store.names import CLASSES
 
 PER_MODALITY = ("extractor", "model", "revision", "preprocessing", "layers", "rate_hz")
 """The options that may differ by modality."""
@@ -31,7 +30,7 @@ class ImportOptions:
         padding: the side of padded arrays that the padding is on.
         zero_frames: whether a frame that is all zero is one without evidence.
         nonfinite: refuse NaN and inf, or store 0 for them.
-        classes: what labels may name.
+        classes: what labels may name; None: those of the manifest, else the four.
         memory_gb: arrays larger than this together are refused; None: half of the machine's.
     """
 
@@ -47,7 +46,7 @@ class ImportOptions:
     padding: Literal["end", "start"] = "end"
     zero_frames: Literal["missing", "keep"] = "missing"
     nonfinite: Literal["refuse", "zero"] = "refuse"
-    classes: Sequence[str] = CLASSES
+    classes: Sequence[str] | None = None
     memory_gb: float | None = None
 
     def rename(self, file_id: str) -> str:

@@ -7,8 +7,10 @@ from pathlib import Path
 from amanda.store.check_features import check_features
 from amanda.store.errors import InputError
 from amanda.store.features import FeatureFile
-from amanda.store.manifest import check_manifest, read_manifest, resolve_path
+from amanda.store.manifest import manifest_classes, resolve_path
+from amanda.store.manifest_rows import scan
 from amanda.store.pairing import check_pair
+from amanda.store.utterance import Utterance
 
 _MEDIA_NAMED = 3
 
@@ -45,12 +47,17 @@ def check_files(files: Sequence[Path]) -> list[str]:
 
 def check_manifest_and_media(path: Path) -> list[str]:
     """Every problem of a manifest's rows; where there is none, media files that are missing."""
-    problems = check_manifest(path)
+    try:
+        found = list(scan(path, manifest_classes(path)))
+    except InputError as error:
+        return [str(error)]
+    problems = [item for item in found if isinstance(item, str)]
     if problems:
         return problems
+    rows = [item for item in found if isinstance(item, Utterance)]
     named = [
         (row.id, column, place)
-        for row in read_manifest(path)
+        for row in rows
         for column, place in (("path", row.path), ("audio_path", row.audio_path))
         if place
     ]

@@ -84,7 +84,12 @@ def speaker_split(group_of: Mapping[str, str], seed: int) -> dict[str, str]:
     return {utterance_id: chosen[group] for utterance_id, group in group_of.items()}
 
 
-def over_cap(label_of: Mapping[str, str], cap: Mapping[str, int], seed: int) -> set[str]:
+def over_cap(
+    label_of: Mapping[str, str],
+    cap: Mapping[str, int],
+    seed: int,
+    classes: Sequence[str] = CLASSES,
+) -> set[str]:
     """The ids to leave out so that no class has more than its cap; which ones is random.
 
     Raises:
@@ -92,8 +97,8 @@ def over_cap(label_of: Mapping[str, str], cap: Mapping[str, int], seed: int) -> 
     """
     left_out: set[str] = set()
     for label, most in cap.items():
-        if label not in CLASSES:
-            raise InputError(f"--cap {label}={most}: no such class; {nearest(label, [*CLASSES])}")
+        if label not in classes:
+            raise InputError(f"--cap {label}={most}: no such class; {nearest(label, [*classes])}")
         if most < 0:
             raise InputError(f"--cap {label}={most}: give a number from 0 up")
         of_class = [utterance_id for utterance_id, its in label_of.items() if its == label]

@@ -13,6 +13,11 @@ from amanda.store.manifest import Utterance, read_header, read_manifest
 from corpora.rows import Dropped, Note
 
 
+def fits(folder: Path) -> bool:
+    """A CSV is given by its own name, not by a folder's."""
+    return False
+
+
 def read(root: Path) -> Iterator[Utterance | Dropped | Note]:
     """Yield the rows of the CSV `root`, those with no media file of theirs in place dropped."""
     if root.is_dir():

@@ -18,6 +18,7 @@ from corpora.rows import Dropped, Note
 from corpora.tree import Tree, open_tree
 
 LABEL_FILES = "dialog/EmoEvaluation/*.txt"
+SUBSETS = {"improvised": r"_impro\d", "scripted": r"_script\d"}
 LEFT, RIGHT = (0.0, 0.0, 0.5, 1.0), (0.5, 0.0, 1.0, 1.0)
 
 # Ses01F_impro01_F000: session, who wears the motion capture, dialogue, who speaks, turn.
@@ -41,13 +42,14 @@ _CATEGORIES = {
 }
 
 
+def fits(folder: Path) -> bool:
+    """Whether a session with a file of labels is in it."""
+    return any(folder.glob(f"Session[0-9]*/{LABEL_FILES}"))
+
+
 def read(root: Path) -> Iterator[Utterance | Dropped | Note]:
     """Yield every labelled utterance; `group` is the session, for partners share a recording."""
-    tree = open_tree(
-        root,
-        f"Session*/{LABEL_FILES}",
-        lambda folder: any(folder.glob(f"Session[0-9]*/{LABEL_FILES}")),
-    )
+    tree = open_tree(root, f"Session*/{LABEL_FILES}", fits)
     for session in tree.folders("Session[0-9]*"):
         label_files = tree.files(f"{session}/{LABEL_FILES}")
         if not label_files:

@@ -10,7 +10,6 @@ perception. Activation, valence and dominance are kept as the file has them, 1 t
 
 import dataclasses
 import math
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,13 @@ from corpora.tree import Tree, open_tree
 
 LABEL_FILES = ("Evalution.txt", "Evaluation.txt")
 TEXT_FOLDERS = ("All_human_transcriptions", "Text")
+SUBSETS = {
+    "natural": r"-P-[FM]{2}\d+$",
+    "read": r"-R-[FM]{2}\d+$",
+    "improvised": r"-S-[FM]{2}\d+$",
+    "target": r"-T-[FM]{2}\d+$",
+}
+"""The scenarios, by the letter in the name."""
 
 # MSP-IMPROV-S01A-F01-P-FM01: sentence and intended emotion, target speaker and session, scenario
 # (P natural, R read, S improvised, T target sentence), listener, speaker and turn.
@@ -30,16 +36,17 @@ _RATER = re.compile(r"([^;]+);\s*([A-Za-z]+)\s*;")
 _CATEGORIES = {"neutral": "N", "happy": "H", "sad": "S", "angry": "A"}
 
 
+def fits(folder: Path) -> bool:
+    """Whether a file of labels is in it."""
+    return any((folder / name).is_file() for name in LABEL_FILES)
+
+
 def read(root: Path) -> Iterator[Utterance | Dropped | Note]:
     """Yield every utterance of the label file; `group` is the session, of two people.
 
     The label is the raters' consensus, not the intended emotion in the name.
     """
-    tree = open_tree(
-        root,
-        f"{LABEL_FILES[0]} (or {LABEL_FILES[1]})",
-        lambda folder: any(os.path.isfile(folder / name) for name in LABEL_FILES),
-    )
+    tree = open_tree(root, f"{LABEL_FILES[0]} (or {LABEL_FILES[1]})", fits)
     label_file = tree.first_file(*LABEL_FILES)
     text_folder = next((f for f in TEXT_FOLDERS if (root / f).is_dir()), "")
     if not text_folder:
