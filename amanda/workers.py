@@ -6,7 +6,9 @@ through memory-mapped files, and each gets its share of the threads.
 """
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -121,12 +123,23 @@ def _work(task: Task, folder: Path, seed: int, connection: Connection) -> None:
     """The life of one process."""
     # Ctrl-C reaches the whole group; the parent ends us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(task.n_threads)
     try:
         for message in _run(task, load_mapped(folder), seed):
-            connection.send(message)  # breaks, and ends us, when the parent is gone
+            connection.send(message)
     except AmandaError as error:
         connection.send(error)
+    except BrokenPipeError:
+        return  # as `_end_with_parent`, if it comes first
+
+
+def _end_with_parent() -> None:
+    """Do not live on when the parent is killed: nobody waits for this seed any more."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _run(task: Task, data: TrainingData, seed: int) -> Iterator[int]:
