@@ -162,28 +162,33 @@ def manifest(
 
 @app.command()
 def check(
-    files: Annotated[
-        list[Path], typer.Argument(help="Manifests (.csv), feature files (.h5) or results (.json).")
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            help="Manifests (.csv), feature files (.h5), results (.json), folders of corpora."
+        ),
     ],
+    corpus: Annotated[
+        str, typer.Option(help="Layout of the folders: ie, msp, meld, mosei; default: found.")
+    ] = "",
+    media: Annotated[
+        bool, typer.Option(help="Open every media file that a folder or a manifest names.")
+    ] = True,
     json: Json = False,
 ) -> None:
-    """Say everything that is wrong with a file; two feature files are also checked as a pair.
+    """Say everything that is wrong with files, or what a corpus's folder holds and lacks.
+
+    Two feature files are also checked as a pair. Exits with 2 when there is something wrong.
 
     Example: `amanda check features/ie.h5 features/msp.h5`
+
+    A corpus as distributed: `amanda check data/iemocap --corpus ie`
     """
-    from amanda.store.check import check_files
+    from corpora.check import check_paths
 
-    problems = check_files(files)
-    if json:
-        import json as json_module
-
-        typer.echo(json_module.dumps({"problems": problems}))
-    else:
-        for problem in problems:
-            typer.echo(problem)
-        if not problems:
-            typer.echo(f"{', '.join(map(str, files))}: sound")
-    if problems:
+    report = check_paths(paths, reader=corpus, media=media)
+    typer.echo(report.to_json() if json else report.to_text())
+    if report.problems:
         raise typer.Exit(2)
 
 

@@ -10,32 +10,19 @@ import hashlib
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from amanda.store.atomic import atomic_path
 from amanda.store.errors import InputError, nearest
 from amanda.store.manifest import Utterance, check_manifest, write_manifest
-from amanda.store.names import SPLITS, STANDIN, check_corpus_name
+from amanda.store.names import SPLITS, check_corpus_name
 from amanda.store.splits import SPLIT_RULES, over_cap, paper_split, speaker_split
+from corpora.account import Account, folder_of, read_corpus
 from corpora.labels import LabelRule, rule_of
-from corpora.readers import find_reader, find_subset
+from corpora.readers import find_subset
 from corpora.rows import Dropped, Note
 from corpora.summary import ManifestSummary
-
-STANDIN_MARK = "standin.json"
-"""A file of this name in a corpus's root says that the corpus was generated."""
-
-
-@dataclass
-class _Account:
-    """What became of the rows of a corpus so far."""
-
-    kept: list[Utterance] = field(default_factory=list)
-    dropped: list[Dropped] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)
-    labels_read: Counter[str] = field(default_factory=Counter)
 
 
 def build_manifest(
@@ -68,7 +55,7 @@ def build_manifest(
     root, out, cap = Path(root), Path(out), dict(cap or {})
     _check_arguments(root, out, split)
     rule = rule_of(corpus, label_map)
-    account = _read(corpus, root, rule, find_subset(corpus, subset))
+    account = read_corpus(corpus, root, rule, find_subset(corpus, subset))
     if label_map is not None:
         _note_idle_labels(account, rule, label_map)
     if split == "official":
@@ -86,7 +73,7 @@ def build_manifest(
         listed = "; ".join(f"{n} {reason}" for reason, n in reasons.most_common(3))
         raise InputError(f"{root}: no utterance is left{': ' + listed if listed else ''}")
     split_of = _split(rows, split, split_seed, root)
-    rebase = _rebase_from(_folder(root), out.parent)
+    rebase = _rebase_from(folder_of(root), out.parent)
     rows = [
         dataclasses.replace(
             row,
@@ -117,7 +104,7 @@ def build_manifest(
         dropped=dict(Counter(d.reason for d in account.dropped).most_common()),
         notes=dict(Counter(n.what for n in account.notes).most_common()),
     )
-    return _write(out, rows, rule.classes, account.dropped, _folder(root), describe)
+    return _write(out, rows, rule.classes, account.dropped, folder_of(root), describe)
 
 
 def _check_arguments(root: Path, out: Path, split: str) -> None:
@@ -130,69 +117,14 @@ def _check_arguments(root: Path, out: Path, split: str) -> None:
         raise InputError(f"--split {split}: no such rule; {nearest(split, [*SPLIT_RULES])}")
 
 
-def _read(corpus: str, root: Path, rule: LabelRule, in_subset: Callable[[str], bool]) -> _Account:
-    """Run the reader, turn labels into classes, and set aside what cannot be used."""
-    account = _Account()
-    is_standin = (_folder(root) / STANDIN_MARK).is_file()
-    seen: set[str] = set()
-    try:
-        for item in find_reader(corpus)(root):
-            if isinstance(item, Note):
-                account.notes.append(item)
-                continue
-            if isinstance(item, Dropped):
-                account.dropped.append(item)
-                continue
-            label = rule.label_of(item)
-            account.labels_read[label] += 1
-            reason = _reason_to_drop(item, label, seen, rule, root)
-            if not reason and not in_subset(item.id):
-                reason = "outside the subset"
-            seen.add(item.id)
-            if reason:
-                account.dropped.append(Dropped(id=item.id, reason=reason, file=item.path))
-                continue
-            account.kept.append(
-                dataclasses.replace(
-                    item,
-                    text=" ".join(item.text.split()),
-                    label=rule.class_of(label),
-                    shares=rule.class_shares(item.shares),
-                    origin=STANDIN if is_standin else item.origin,
-                )
-            )
-    except OSError as error:
-        raise InputError(f"{error.filename or root}: cannot be read ({error.strerror})") from error
-    return account
-
-
-def _reason_to_drop(row: Utterance, label: str, seen: set[str], rule: LabelRule, root: Path) -> str:
-    if row.id in seen:
-        return "id stands twice"
-    start_s, end_s = row.start_s or 0.0, row.end_s
-    # Times are written with 6 decimals.
-    if start_s < 0 or (end_s is not None and round(end_s, 6) <= round(start_s, 6)):
-        return "ends before it starts"
-    if not label:
-        return ""
-    if rule.labels is None and label not in rule.classes:
-        raise InputError(
-            f"{root}: {row.id}: label '{label}' is not a class; "
-            f"{nearest(label, [*rule.classes])}, or say with --label-map what class it is"
-        )
-    if rule.labels is not None and label not in rule.labels:
-        return f"label {label} is no class"
-    return ""
-
-
-def _note_idle_labels(account: _Account, rule: LabelRule, label_map: Path) -> None:
+def _note_idle_labels(account: Account, rule: LabelRule, label_map: Path) -> None:
     for label in rule.labels or ():
         if label not in account.labels_read:
             what = f"label {label} of {label_map} is in no row"
             account.notes.append(Note(what=what, file=str(label_map)))
 
 
-def _drop_outside_folds(account: _Account) -> None:
+def _drop_outside_folds(account: Account) -> None:
     """Official folds may name a part of the corpus; where they name none, the split says so."""
     inside = [row for row in account.kept if row.split]
     if inside:
@@ -219,11 +151,6 @@ def _split(rows: Sequence[Utterance], rule: str, seed: int, root: Path) -> dict[
             f"(first '{without[0]}'); use --split paper or speaker"
         )
     return {row.id: row.split for row in rows}
-
-
-def _folder(root: Path) -> Path:
-    """What the paths that a reader yields are relative to."""
-    return root if root.is_dir() else root.parent
 
 
 def _rebase_from(corpus: Path, manifests: Path) -> Callable[[str], str]:

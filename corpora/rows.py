@@ -28,3 +28,13 @@ class Note:
     what: str
     file: str = ""
     line: int | None = None
+
+
+def no_class(label: str) -> str:
+    """The reason to drop a row for its label."""
+    return f"label {label} is no class"
+
+
+def is_no_class(reason: str) -> bool:
+    """Whether a reason is one of `no_class`."""
+    return reason.startswith("label ") and reason.endswith(" is no class")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from amanda.store.names import RECORDED, SPLITS
 from corpora.labels import EMOTION
 from corpora.published import table7
+from corpora.rows import is_no_class
 
 FORMAT, VERSION = "amanda-manifest-meta", 1
 
@@ -67,7 +68,7 @@ class ManifestSummary:
         `classes`: rows were left out because their label is none of the classes; `cap`: because
         their class had too many.
         """
-        by_label = any(reason.startswith("label ") for reason in self.dropped)
+        by_label = any(is_no_class(reason) for reason in self.dropped)
         used = [*(["classes"] if by_label else []), *(["cap"] if self.cap else [])]
         return [f"{what}:{split}" for what in used for split in SPLITS]
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -97,10 +98,19 @@ def open_tree(root: Path, layout: str, fits: Callable[[Path], bool]) -> Tree:
         raise InputError(f"{root}: the folder is empty; it should hold {layout}")
     if not fits(root):
         found = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-        other = _fitting_folder(root, fits)
+        other = fitting_folder(root, fits)
         hint = f"; did you mean {other}?" if other else ""
         raise InputError(f"{root}: looked for {layout}, found {found}{hint}")
     return Tree(root, os.path.realpath(root))
+
+
+def fitting_folder(root: Path, fits: Callable[[Path], bool]) -> Path | None:
+    """The nearest folder below or above `root` that fits."""
+    for candidate in (*_below(root), *list(Path(os.path.abspath(root)).parents)[:_LEVELS_UP]):
+        with suppress(InputError):  # of a link in a folder that nobody asked about
+            if fits(candidate):
+                return candidate
+    return None
 
 
 def numbered_lines(path: Path, *, encoding: str = "utf-8") -> Iterator[tuple[int, str]]:
@@ -133,14 +143,6 @@ def _decode(path: Path, number: int, raw: bytes, encoding: str) -> str:
             raise InputError(
                 f"{where}: byte 0x{byte:02x} is not UTF-8; save it as UTF-8"
             ) from error
-
-
-def _fitting_folder(root: Path, fits: Callable[[Path], bool]) -> Path | None:
-    """The nearest folder below or above `root` that fits."""
-    for candidate in (*_below(root), *list(Path(os.path.abspath(root)).parents)[:_LEVELS_UP]):
-        if fits(candidate):
-            return candidate
-    return None
 
 
 def _below(root: Path) -> Iterator[Path]:

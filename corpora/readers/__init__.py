@@ -23,6 +23,7 @@ from types import ModuleType
 from amanda.store.errors import InputError, nearest
 from amanda.store.manifest import Utterance
 from corpora.rows import Dropped, Note
+from corpora.tree import fitting_folder
 
 Reader = Callable[[Path], Iterator[Utterance | Dropped | Note]]
 
@@ -66,6 +67,15 @@ def known_defects(name: str) -> dict[str, str]:
 def fitting_readers(folder: Path) -> list[str]:
     """The readers whose layout a folder has."""
     return [name for name in reader_names() if _module(name).fits(folder)]
+
+
+def nearest_fit(folder: Path) -> tuple[str, Path] | None:
+    """A reader, and the nearest folder below or above `folder` that has its layout."""
+    for name in reader_names():
+        found = fitting_folder(folder, _module(name).fits)
+        if found:
+            return name, found
+    return None
 
 
 def _module(name: str) -> ModuleType:

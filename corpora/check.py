@@ -1,0 +1,74 @@
+"""Everything that `amanda check` says: of files, and of corpora as their owners distribute them."""
+
+import importlib.util
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from amanda.store.check import check_files
+from amanda.store.errors import InputError
+from corpora.root_report import RootReport
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """What was found.
+
+    Attributes:
+        roots: a report of each corpus's folder that could be read.
+        notes: what was not checked, and why.
+    """
+
+    paths: Sequence[Path]
+    problems: Sequence[str]
+    roots: Sequence[RootReport]
+    notes: Sequence[str]
+
+    def to_json(self) -> str:
+        """One JSON object."""
+        roots = [root.to_dict() for root in self.roots]
+        content = {"problems": self.problems, "roots": roots, "notes": self.notes}
+        return json.dumps(content, ensure_ascii=False)
+
+    def to_text(self) -> str:
+        """Reports of folders, then problems, one a line, or that there is none."""
+        lines = [root.to_text() for root in self.roots]
+        lines += [*self.notes, *self.problems]
+        return "\n".join(lines if self.problems else [*lines, f"{_names(self.paths)}: sound"])
+
+
+def check_paths(paths: Sequence[Path], *, reader: str = "", media: bool = True) -> CheckReport:
+    """Check manifests, feature files, result files, and folders of corpora.
+
+    Args:
+        reader: the layout of the folders; "" finds it.
+        media: open the media files that folders and sound manifests name.
+    """
+    paths = [Path(path) for path in paths]
+    notes: list[str] = []
+    if media and importlib.util.find_spec("av") is None:
+        media = False
+        notes.append("media files are not opened: PyAV is not installed (the extra `extract`)")
+    files = [path for path in paths if not path.is_dir()]
+    problems = check_files(files)
+    for path in files if media else ():
+        if path.suffix.lower() == ".csv" and not any(p.startswith(str(path)) for p in problems):
+            from corpora.check_media import check_manifest_media
+
+            problems += check_manifest_media(path)
+    roots: list[RootReport] = []
+    for path in paths:
+        if path.is_dir():
+            from corpora.check_root import check_root
+
+            try:
+                roots.append(check_root(path, reader, media=media))
+            except InputError as error:
+                problems.append(str(error))
+    problems += [problem for root in roots for problem in root.problems]
+    return CheckReport(paths, problems, roots, notes)
+
+
+def _names(paths: Sequence[Path]) -> str:
+    return ", ".join(map(str, paths))
