@@ -71,6 +71,7 @@ bench: setup
 	@.venv/bin/snakemake --cores $(CORES) -- features/ie.h5 features/msp.h5
 	.venv/bin/python -m benchmarks.learnable_gap ie2msp msp2ie --features features
 	.venv/bin/python -m benchmarks.interval_coverage
+	.venv/bin/python -m benchmarks.manifests
 
 # The exact environment, from the ranges of pyproject.toml.
 requirements:

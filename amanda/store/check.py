@@ -10,7 +10,6 @@ from amanda.store.features import FeatureFile
 from amanda.store.manifest import manifest_classes, resolve_path
 from amanda.store.manifest_rows import scan
 from amanda.store.pairing import check_pair
-from amanda.store.utterance import Utterance
 
 _MEDIA_NAMED = 3
 
@@ -47,30 +46,28 @@ def check_files(files: Sequence[Path]) -> list[str]:
 
 def check_manifest_and_media(path: Path) -> list[str]:
     """Every problem of a manifest's rows; where there is none, media files that are missing."""
+    problems: list[str] = []
+    users: dict[str, list[tuple[str, str]]] = {}  # many utterances lie in one file
     try:
-        found = list(scan(path, manifest_classes(path)))
+        for item in scan(path, manifest_classes(path)):
+            if isinstance(item, str):
+                problems.append(item)
+            elif not problems:
+                for column, place in (("path", item.path), ("audio_path", item.audio_path)):
+                    if place:
+                        users.setdefault(place, []).append((item.id, column))
     except InputError as error:
         return [str(error)]
-    problems = [item for item in found if isinstance(item, str)]
     if problems:
         return problems
-    rows = [item for item in found if isinstance(item, Utterance)]
-    named = [
-        (row.id, column, place)
-        for row in rows
-        for column, place in (("path", row.path), ("audio_path", row.audio_path))
-        if place
-    ]
-    # Many utterances lie in one file, so each file is looked for once.
-    there = {place: os.path.isfile(resolve_path(path, place)) for *_, place in named}
-    missing = [item for item in named if not there[item[2]]]
-    if not missing:
+    gone = [place for place in users if not os.path.isfile(resolve_path(path, place))]
+    if not gone:
         return []
-    listed = "; ".join(f"{who}: {column} {place}" for who, column, place in missing[:_MEDIA_NAMED])
+    missing = [f"{who}: {column} {place}" for place in gone for who, column in users[place]]
+    listed = "; ".join(missing[:_MEDIA_NAMED])
     more = f"; and {len(missing) - _MEDIA_NAMED} more" if len(missing) > _MEDIA_NAMED else ""
-    n_files = sum(not found for found in there.values())
     return [
-        f"{path}: {n_files} of {len(there)} media files are missing ({listed}{more}); paths are "
+        f"{path}: {len(gone)} of {len(users)} media files are missing ({listed}{more}); paths are "
         f"relative to {path.parent}"
     ]
 

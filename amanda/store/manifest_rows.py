@@ -20,6 +20,7 @@ WHOLE_NUMBERS = ("channel", "n_raters")
 
 # Shares are written with 6 decimals, so a sum of a few may exceed 1 by their rounding.
 _SHARE_SLACK = 1e-4
+_CONTROL = re.compile(r"[\x00-\x1f]")
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 
@@ -85,7 +86,7 @@ def parse_row(
     if not values.get("id"):
         problems.append("no id; every row needs one of its own")
     for name in ("id", "path", "audio_path"):
-        if any(ord(char) < 32 for char in values.get(name, "")):
+        if _CONTROL.search(values.get(name, "")):
             problems.append(f"{who}: {name} holds a line break or a tab; check the quotes")
     if not values.get("path") and not values.get("audio_path") and not values.get("text"):
         problems.append(f"{who}: no path, audio_path or text; an utterance needs at least one")
@@ -216,9 +217,8 @@ def _whole_number(who: str, name: str, cell: str, problems: list[str]) -> int | 
 
 def _shares(who: str, values: dict[str, str], problems: list[str]) -> dict[str, float]:
     shares: dict[str, float] = {}
-    for name, cell in values.items():
-        if not (name.startswith(SHARE_PREFIX) and cell):
-            continue
+    for name in [name for name in values if name.startswith(SHARE_PREFIX) and values[name]]:
+        cell = values[name]
         share = _number(who, name, cell, problems)
         if share is not None and not 0 <= share <= 1:
             problems.append(f"{who}: {name} {cell} is not a fraction from 0 to 1")
