@@ -58,8 +58,8 @@ def test_the_config_that_comes_with_it(tmp_path):
 def test_the_papers_config(tmp_path):
     planned = plan(tmp_path, "--configfile", str(ROOT / "config/paper.yaml"))
     assert "standin" not in planned
-    assert planned["extract"] == 2 * 32
-    assert planned["train"] == 2 * 8
+    assert planned["extract"] == 4 * 32
+    assert planned["train"] == 7 * 8
 
 
 def test_own_clips_need_a_config_entry_only(folder):
@@ -118,6 +118,7 @@ def finish(folder: Path) -> None:
     assert plan(folder) == {}
 
 
+@pytest.mark.slow
 def test_what_runs_again(folder):
     finish(folder)
     follows = {"pair": 2, "report": 1, "all": 1}
