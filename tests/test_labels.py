@@ -1,5 +1,6 @@
 """Label rules: the built-in tables, a user's map, and CMU-MOSEI's rule of the paper."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,18 @@ def test_the_sign_of_the_valence_is_that_of_each_corpuss_scale(
     assert tuple(rule.label_of(row) for row in rows) == labels
     assert rule.class_of("neutral") == "", "dropped, for it is none of the classes"
     assert rule.class_shares({"hap": 1.0}) == {}, "raters chose emotions"
+
+
+def test_the_label_maps_of_the_docs(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[1] / "docs" / "formats.md").read_text(encoding="utf-8")
+    maps = re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL)
+    rules = []
+    for text in maps:
+        (tmp_path / "map.yaml").write_text(text)
+        rules.append(rule_of("ie", tmp_path / "map.yaml"))
+    assert [len(rule.classes) for rule in rules] == [4, 6, 2]
+    assert [rule.source for rule in rules] == ["emotion", "emotion", "valence"]
+    assert rules[2].middle == rule_of("ie", None).middle + 3
 
 
 def test_the_middle_of_ones_own_scale(tmp_path: Path) -> None:
