@@ -1,12 +1,17 @@
 """Shared fixtures; shapes in signatures of `amanda` are checked while the tests run."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 from jaxtyping import install_import_hook
 
 install_import_hook(["amanda", "extractors", "corpora"], "beartype.beartype")
+
+# Commands that are sent Ctrl-C by tests must not inherit that it is ignored, as it is in a job of a
+# shell's background.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).resolve().parents[1]
 
