@@ -55,11 +55,13 @@ class RunSettings(BaseModel):
         "none",
         description="Inputs as they are, by source-train statistics, or each domain by its own.",
     )
-    split: Literal["file", "paper", "speaker"] = Field(
+    split: Literal["file", "paper", "speaker", "kfold"] = Field(
         "file",
-        description="The feature files' own split, or another drawn anew without extracting again.",
+        description="The feature files' own split, or another drawn anew without extracting again; "
+        "kfold trains every seed on every fold of whole groups.",
     )
     split_seed: int = Field(0, ge=0, description="Seed of a split drawn anew.")
+    folds: int = Field(5, ge=3, description="Folds of kfold: one is test, the next val.")
     modalities: str = Field("shared", description="shared, or a list as acoustic,lexical.")
 
     seeds: int = Field(3, ge=1, description="Runs with seeds 0 to N-1; the paper averages 3.")
@@ -171,6 +173,11 @@ class RunSettings(BaseModel):
         if min(shares) < 0 or not math.isclose(sum(shares), 1, abs_tol=1e-6):
             raise ValueError(f"given_prior {list(shares)} must be shares that sum to 1")
         return self
+
+    @property
+    def n_folds(self) -> int:
+        """How many splits each seed is trained on."""
+        return self.folds if self.split == "kfold" else 1
 
     @property
     def sha256(self) -> str:

@@ -1,4 +1,4 @@
-"""`amanda train`: one method on one pair, all its seeds, from feature files to a result file."""
+"""`amanda train`: one method on one pair, all seeds and folds, from feature files to a result."""
 
 import glob
 import hashlib
@@ -6,8 +6,9 @@ import json
 import logging
 import shutil
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -52,14 +53,14 @@ def train_method(
 ) -> Result:
     """Train one method on one pair, seeds 0 to `settings.seeds` − 1, and write its result file.
 
-    Finished seeds lie in a hidden folder beside `out` until all are; called again, training goes
-    on with the others.
+    With `split: kfold` each seed is trained on each fold. Finished seeds lie in a hidden folder
+    beside `out` until all are; called again, training goes on with the others.
 
     Args:
         source, target: feature files; labels of the target are used only by `supervised`, and to
             score its test split.
         workers: seeds trained at once; 0 is one a core, and one on a GPU.
-        save_model: folder for the last epoch's models, `seed-N` each.
+        save_model: folder for the last epoch's models, `seed-N` each, or `fold-K-seed-N`.
         allow_mismatch: pair features of different models.
 
     Raises:
@@ -69,61 +70,156 @@ def train_method(
     where, method = resolve_device(device), method_class(settings.method)
     with FeatureFile(source) as source_file, FeatureFile(target) as target_file:
         files = source_file, target_file
-        for file in files:
-            file.resplit(settings.split, settings.split_seed)
+        _resplit(files, settings, fold=0)
         modalities = check_pair(
             source_file, target_file, settings.modalities, allow_mismatch=allow_mismatch
         )
         infos = describe_features(source_file), describe_features(target_file)
-        kept = _kept_folder(out, settings, infos, modalities)
-        seeds = range(settings.seeds)
-        todo = [s for s in seeds if not is_finished(kept, s, with_model=save_model is not None)]
-        n_workers = _n_workers(workers, len(todo), where)
-        too_large = size_bytes(files, modalities) > machine_memory_mb() * 10**6 / 2
-        folder = kept / "data" if n_workers > 1 or too_large else None
-        data, test, notes = load_training_data(
-            *files, modalities, method, standardise=settings.standardise, folder=folder
-        )
-        extraction = {name: target_file.modality(name).identity() for name in modalities}
         target_labels_used = [] if method.labelled == "source" else ["supervised:train,val"]
         if target_file.attrs.get("label_cap"):  # which rows there are was chosen by their labels
             target_labels_used.append("cap:train,val,test")
-    teacher = source if method.labelled == "source" else target
-    warn_if_small(str(teacher), len(data.labelled_train), settings.batch_size)
-    if method.sees_target:
-        warn_if_small(str(target), len(data.target_train), settings.batch_size)
-    with seeded(0, where):  # a setting that does not fit the data is told before anything starts
-        prior = method(settings, context_of(data, settings)).prior
-    task = Task(
-        settings=settings,
-        test=test,
-        kept=kept,
-        keep_model=save_model is not None,
-        device=str(where),
-        n_threads=max(1, usable_cpus() // n_workers),
-    )
-    done = settings.epochs * (settings.seeds - len(todo))
-    what = f"{infos[0].corpus}2{infos[1].corpus} {settings.label}: epochs"
-    epochs = _epochs(task, data, folder, todo, n_workers)
-    for _ in track(epochs, total=settings.epochs * settings.seeds, what=what, done=done):
-        pass
-    runs = [read_run(run_file(kept, seed)) for seed in seeds]
-    if save_model is not None:
-        _save_models(save_model, task, data, runs, infos, extraction)
+        pair = _Pair(
+            files=files,
+            infos=infos,
+            modalities=modalities,
+            settings=settings,
+            kept=_kept_folder(out, settings, infos, modalities),
+            device=where,
+            workers=workers,
+            save_model=save_model,
+        )
+        folds = [_Fold(pair, number) for number in range(settings.n_folds)]
+        n_runs = settings.seeds * len(folds)
+        done = settings.epochs * (n_runs - sum(len(fold.todo) for fold in folds))
+        what = f"{infos[0].corpus}2{infos[1].corpus} {settings.label}: epochs"
+        epochs = chain.from_iterable(fold.train() for fold in folds)
+        for _ in track(epochs, total=settings.epochs * n_runs, what=what, done=done):
+            pass
+    runs = [run for fold in folds for run in fold.runs]
     result = write_method_result(
         out,
         settings,
         runs,
         source=infos[0],
         target=infos[1],
-        label_names=data.label_names,
+        label_names=source_file.label_names,
         modalities=modalities,
         device=_device_name(where),
         target_labels_used=target_labels_used,
-        warnings=[*notes, *_marginal_warnings(prior, runs, data.label_names)],
+        warnings=[
+            *dict.fromkeys(note for fold in folds for note in fold.notes),
+            *_marginal_warnings(
+                [f.prior for f in folds if f.prior is not None], runs, source_file.label_names
+            ),
+        ],
     )
-    shutil.rmtree(kept, ignore_errors=True)
+    shutil.rmtree(pair.kept, ignore_errors=True)
     return result
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pair:
+    """What all folds of a training have in common."""
+
+    files: tuple[FeatureFile, FeatureFile]
+    infos: tuple[CorpusInfo, CorpusInfo]
+    modalities: Sequence[str]
+    settings: RunSettings
+    kept: Path
+    device: torch.device
+    workers: int
+    save_model: Path | None
+
+
+class _Fold:
+    """The seeds of one fold; of the only one, where the split is no `kfold`.
+
+    Attributes:
+        todo: the seeds that no former call has finished.
+        notes, prior, runs: what `train` leaves: sentences on rows left out, the label prior
+            (classes,), and a record of every seed.
+    """
+
+    def __init__(self, pair: _Pair, number: int):
+        self.pair, self.number = pair, number
+        self.kept = pair.kept / f"fold-{number}" if pair.settings.n_folds > 1 else pair.kept
+        self.kept.mkdir(exist_ok=True)
+        shutil.rmtree(self.kept / "data", ignore_errors=True)  # of an interrupted call
+        self.seeds = range(pair.settings.seeds)
+        with_model = pair.save_model is not None
+        self.todo = [s for s in self.seeds if not is_finished(self.kept, s, with_model=with_model)]
+        self.notes: list[str] = []
+        self.prior: torch.Tensor | None = None
+        self.runs: list[RunRecord] = []
+
+    def train(self) -> Iterator[int]:
+        """Load this fold's data and train; yields a seed's number after each of its epochs."""
+        pair, settings = self.pair, self.pair.settings
+        method = method_class(settings.method)
+        n_workers = _n_workers(pair.workers, len(self.todo), pair.device)
+        too_large = size_bytes(pair.files, pair.modalities) > machine_memory_mb() * 10**6 / 2
+        folder = self.kept / "data" if n_workers > 1 or too_large else None
+        _resplit(pair.files, settings, self.number)
+        data, test, self.notes = load_training_data(
+            *pair.files,
+            pair.modalities,
+            method,
+            standardise=settings.standardise,
+            folder=folder,
+        )
+        source, target = pair.files
+        teacher = source if method.labelled == "source" else target
+        warn_if_small(str(teacher.path), len(data.labelled_train), settings.batch_size)
+        if method.sees_target:
+            warn_if_small(str(target.path), len(data.target_train), settings.batch_size)
+        with seeded(0, pair.device):  # what does not fit the data is told before anything starts
+            self.prior = method(settings, context_of(data, settings)).prior
+        task = Task(
+            settings=settings,
+            fold=self.number,
+            test=test,
+            kept=self.kept,
+            keep_model=pair.save_model is not None,
+            device=str(pair.device),
+            n_threads=max(1, usable_cpus() // n_workers),
+        )
+        yield from _epochs(task, data, folder, self.todo, n_workers)
+        self.runs = [read_run(run_file(self.kept, seed)) for seed in self.seeds]
+        if pair.save_model is not None:
+            self._save_models(pair.save_model, task, data)
+        shutil.rmtree(self.kept / "data", ignore_errors=True)
+
+    def _save_models(self, folder: Path, task: Task, data: TrainingData) -> None:
+        pair = self.pair
+        target = pair.files[1]
+        standardisation = {
+            name: {"mean": part.scaling.mean, "scale": part.scaling.scale}
+            for name, part in data.target_test.sequences.items()
+            if part.scaling is not None
+        }
+        prefix = f"fold-{self.number}-" if pair.settings.n_folds > 1 else ""
+        for run in self.runs:
+            save_model_folder(
+                folder / f"{prefix}seed-{run.seed}",
+                load_file(state_file(task.kept, run.seed)),
+                architecture=describe(data, pair.settings),
+                settings=pair.settings,
+                source=pair.infos[0].corpus,
+                target=pair.infos[1].corpus,
+                corpora="stand-in" if STANDIN in (i.origin for i in pair.infos) else "real",
+                label_names=data.label_names,
+                modalities=data.modalities,
+                extraction={name: target.modality(name).identity() for name in pair.modalities},
+                seed=run.seed,
+                epoch=run.selections[LAST].epoch,
+                selection=LAST,
+                standardisation=standardisation,
+            )
+
+
+def _resplit(files: Sequence[FeatureFile], settings: RunSettings, fold: int) -> None:
+    for file in files:
+        file.resplit(settings.split, settings.split_seed, folds=settings.n_folds, fold=fold)
 
 
 def _kept_folder(
@@ -145,7 +241,6 @@ def _kept_folder(
     for other in out.parent.glob(f".{glob.escape(out.stem)}.{'?' * len(digest)}.unfinished"):
         if other != kept:
             shutil.rmtree(other, ignore_errors=True)
-    shutil.rmtree(kept / "data", ignore_errors=True)
     try:
         kept.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -173,48 +268,20 @@ def _epochs(
     return run_in_processes(task, folder, seeds, n_workers)
 
 
-def _save_models(
-    folder: Path,
-    task: Task,
-    data: TrainingData,
-    runs: Sequence[RunRecord],
-    infos: tuple[CorpusInfo, CorpusInfo],
-    extraction: dict[str, dict[str, Any]],
-) -> None:
-    standardisation = {
-        name: {"mean": part.scaling.mean, "scale": part.scaling.scale}
-        for name, part in data.target_test.sequences.items()
-        if part.scaling is not None
-    }
-    for run in runs:
-        save_model_folder(
-            folder / f"seed-{run.seed}",
-            load_file(state_file(task.kept, run.seed)),
-            architecture=describe(data, task.settings),
-            settings=task.settings,
-            source=infos[0].corpus,
-            target=infos[1].corpus,
-            corpora="stand-in" if STANDIN in (infos[0].origin, infos[1].origin) else "real",
-            label_names=data.label_names,
-            modalities=data.modalities,
-            extraction=extraction,
-            seed=run.seed,
-            epoch=run.selections[LAST].epoch,
-            selection=LAST,
-            standardisation=standardisation,
-        )
-
-
 def _marginal_warnings(
-    prior: Float[torch.Tensor, "classes"] | None,
+    priors: Sequence[Float[torch.Tensor, "classes"]],
     runs: Sequence[RunRecord],
     label_names: Sequence[str],
 ) -> list[str]:
-    """A sentence where label alignment ends far from the prior that it drew predictions to."""
-    if prior is None:
+    """A sentence where label alignment ends far from the prior that it drew predictions to.
+
+    Args:
+        priors: one a fold.
+    """
+    if not priors:
         return []
     means = [np.nanmean(run.selections[LAST].probabilities[JOINT], axis=0) for run in runs]
-    found, wanted = np.mean(means, axis=0), prior.numpy()
+    found, wanted = np.mean(means, axis=0), np.mean([prior.numpy() for prior in priors], axis=0)
     if np.abs(found - wanted).sum() / 2 <= MARGINAL_GAP:
         return []
     shares = ", ".join(

@@ -29,9 +29,10 @@ from amanda.training_data import TrainingData, load_mapped
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What every seed of a method has in common.
+    """What every seed of a method has in common, on one fold.
 
     Attributes:
+        fold: 0 where there is but one split.
         test: the target's test rows; training does not see them, its predictions are scored by
             them for the oracle alone.
         kept: folder of finished seeds.
@@ -40,6 +41,7 @@ class Task:
     """
 
     settings: RunSettings
+    fold: int
     test: TestRows
     kept: Path
     keep_model: bool
@@ -156,7 +158,7 @@ def _run(task: Task, data: TrainingData, seed: int) -> Iterator[int]:
         yield seed
     run = RunRecord(
         seed=seed,
-        fold=0,
+        fold=task.fold,
         test=task.test,
         epochs=trained.epochs,
         selections=select(trained.evaluations, task.test),

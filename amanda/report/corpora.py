@@ -69,13 +69,15 @@ class Used:
 
     Attributes:
         info: of the result file.
-        split, split_seed: the settings that drew its splits, "file" for those of the feature file.
+        split, split_seed, folds: the settings that drew its splits, "file" for those of the feature
+            file; of several folds the first is described.
     """
 
     info: CorpusInfo
     label_names: tuple[str, ...]
     split: str
     split_seed: int
+    folds: int
 
     @property
     def hashes(self) -> tuple[str, ...]:
@@ -109,7 +111,7 @@ def gather(used: Sequence[Used], files: Sequence[Path]) -> list[CorpusStatistics
         if given is None:
             found[key] = _from_result(one.info, one.label_names)
             continue
-        found[key] = _from_features(given, one.split, one.split_seed)
+        found[key] = _from_features(given, one.split, one.split_seed, one.folds)
         if tuple(found[key].splits[split].ids_sha256 for split in SPLITS) != one.hashes:
             raise InputError(
                 f"{given}: does not hold the utterances and splits of '{one.info.corpus}' that the "
@@ -137,9 +139,11 @@ def _from_result(info: CorpusInfo, label_names: Sequence[str]) -> CorpusStatisti
     )
 
 
-def _from_features(path: Path, split_rule: str, split_seed: int) -> CorpusStatistics:
+def _from_features(
+    path: Path, split_rule: str, split_seed: int, folds: int = 0
+) -> CorpusStatistics:
     with FeatureFile(path) as features:
-        features.resplit(split_rule, split_seed)
+        features.resplit(split_rule, split_seed, folds=folds)
         speakers, shared = describe_speakers(features)
         splits, durations = {}, {}
         for split in SPLITS:

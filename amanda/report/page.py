@@ -82,6 +82,7 @@ def _read(results: Sequence[Path], out: Path, features: Sequence[Path]) -> Page:
             label_names=tuple(pair.file.label_names),
             split=str(pair.file.methods[0].config.get("split", "file")),
             split_seed=int(pair.file.methods[0].config.get("split_seed", 0)),
+            folds=int(pair.file.methods[0].config.get("folds", 0)),
         )
         for pair in pairs.values()
         for info in (pair.file.features.source, pair.file.features.target)

@@ -24,7 +24,7 @@ from amanda.store.feature_schema import (
 )
 from amanda.store.feature_tables import Ragged, first_non_finite
 from amanda.store.names import MODALITIES, RECORDED, USABLE_STATUSES
-from amanda.store.splits import RESPLIT_RULES, paper_split, speaker_split
+from amanda.store.splits import RESPLIT_RULES, kfold_split, paper_split, speaker_split
 
 # What h5py raises on files that are damaged or were not written to the contract.
 _DAMAGE = (OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError)
@@ -135,24 +135,30 @@ class FeatureFile:
         """Row numbers of one split, in file order."""
         return np.flatnonzero(np.asarray(self.split) == split).astype(np.int64)
 
-    def resplit(self, rule: str, seed: int) -> None:
+    def resplit(self, rule: str, seed: int, *, folds: int = 0, fold: int = 0) -> None:
         """Divide the utterances anew, in memory; the file stays as it is.
 
         So another split costs no extraction.
 
         Args:
-            rule: "file" keeps what the file says; "paper" and "speaker" as `amanda.store.splits`.
+            rule: "file" keeps what the file says; "paper", "speaker" and "kfold" as
+                `amanda.store.splits`.
             seed: of the random choice.
+            folds, fold: of "kfold", how many and which of them is tested.
 
         Raises:
-            InputError: an unknown rule, or utterances without groups for "speaker".
+            InputError: an unknown rule, or utterances without groups for "speaker" and "kfold".
         """
         if rule == "file":
             return
+        group_of = dict(zip(self.ids, self.group_or_speaker, strict=True))
         if rule == "paper":
             split_of = paper_split(self.ids, seed)
         elif rule == "speaker":
-            split_of = speaker_split(dict(zip(self.ids, self.group_or_speaker, strict=True)), seed)
+            split_of = speaker_split(group_of, seed)
+        elif rule == "kfold":
+            split_of = kfold_split(group_of, folds, fold, seed)
+            rule = f"kfold, fold {fold} of {folds}"
         else:
             raise InputError(f"split '{rule}': {nearest(rule, list(RESPLIT_RULES))}")
         self.split = [split_of[utterance_id] for utterance_id in self.ids]

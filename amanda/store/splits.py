@@ -14,7 +14,7 @@ from amanda.store.names import CLASSES, SPLITS
 
 SPLIT_RULES = ("paper", "speaker", "official", "column")
 """Rules that make the manifest's split."""
-RESPLIT_RULES = ("file", "paper", "speaker")
+RESPLIT_RULES = ("file", "paper", "speaker", "kfold")
 """Rules that training can apply to feature files anew; "file" keeps the manifest's."""
 SHARES = {"train": 17 / 24, "val": 2 / 24, "test": 5 / 24}
 """Shares of the paper's split (docs/paper.md); `speaker` comes as near to them as groups allow."""
@@ -22,6 +22,7 @@ SHARES = {"train": 17 / 24, "val": 2 / 24, "test": 5 / 24}
 _DRAWS = 50
 _NEAR_ENOUGH = 0.01
 _SLACK = 0.05
+_GROUPS_NAMED = 5
 
 
 def shuffled(names: Collection[str], seed: int, purpose: str) -> list[str]:
@@ -59,13 +60,7 @@ def speaker_split(group_of: Mapping[str, str], seed: int) -> dict[str, str]:
     Raises:
         InputError: an id without a group, or fewer than three groups.
     """
-    without = [utterance_id for utterance_id, group in group_of.items() if not group]
-    if without:
-        raise InputError(
-            f"{len(without)} rows have neither group nor speaker, the first is '{without[0]}'; "
-            "fill one of these columns, or use --split paper"
-        )
-    sizes = Counter(group_of.values())
+    sizes = _group_sizes(group_of)
     if len(sizes) < len(SPLITS):
         raise InputError(
             f"--split speaker needs at least 3 groups, one a split; there are {len(sizes)} "
@@ -82,6 +77,39 @@ def speaker_split(group_of: Mapping[str, str], seed: int) -> dict[str, str]:
     bound = min(worst for worst, _ in drawn) + _SLACK
     chosen = next(split_of for worst, split_of in drawn if worst <= bound)
     return {utterance_id: chosen[group] for utterance_id, group in group_of.items()}
+
+
+def kfold_split(group_of: Mapping[str, str], k: int, fold: int, seed: int) -> dict[str, str]:
+    """The split of each id when one of `k` folds is tested, with no group in two splits.
+
+    Each group is in one fold, and folds are of about equal size: the largest groups are dealt out
+    first, each to the fold that is smallest so far. Fold `fold` is test, the next one val, the
+    others train; so each id is in test for one `fold` of range(k), and in val for one.
+
+    Args:
+        group_of: the group of each id.
+        k: at least 3.
+        seed: of which groups share a fold, and of the order of the folds.
+
+    Raises:
+        InputError: an id without a group, or fewer groups than folds.
+    """
+    if k < len(SPLITS) or not 0 <= fold < k:
+        raise InputError(f"fold {fold} of {k}: give at least 3 folds, and one from 0 to k - 1")
+    sizes = _group_sizes(group_of)
+    if len(sizes) < k:
+        raise InputError(
+            f"{k} folds need at least {k} groups; there are {len(sizes)} "
+            f"({', '.join(sorted(sizes)[:_GROUPS_NAMED]) or 'no rows'}); use fewer folds"
+        )
+    order = shuffled(sizes, seed, f"folds {k}")
+    fold_of: dict[str, int] = {}
+    filled = [0] * k
+    for group in sorted(order, key=lambda group: -sizes[group]):
+        fold_of[group] = min(range(k), key=lambda i: filled[i])
+        filled[fold_of[group]] += sizes[group]
+    part = {fold: "test", (fold + 1) % k: "val"}
+    return {name: part.get(fold_of[group], "train") for name, group in group_of.items()}
 
 
 def over_cap(
@@ -104,6 +132,16 @@ def over_cap(
         of_class = [utterance_id for utterance_id, its in label_of.items() if its == label]
         left_out.update(shuffled(of_class, seed, "cap")[most:])
     return left_out
+
+
+def _group_sizes(group_of: Mapping[str, str]) -> Counter[str]:
+    without = [utterance_id for utterance_id, group in group_of.items() if not group]
+    if without:
+        raise InputError(
+            f"{len(without)} rows have neither group nor speaker, the first is '{without[0]}'; "
+            "fill one of these columns, or use --split paper"
+        )
+    return Counter(group_of.values())
 
 
 def _cut(order: Sequence[str], sizes: Mapping[str, int]) -> dict[str, str]:
