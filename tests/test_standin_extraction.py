@@ -15,7 +15,7 @@ from extractors.extract import run_extraction
 
 pytestmark = [pytest.mark.slow, pytest.mark.weights]
 
-PRIOR = {"neutral": 3, "happy": 3, "sad": 2, "angry": 2}
+PRIOR = {"neutral": 3.0, "happy": 3.0, "sad": 2.0, "angry": 2.0}
 GAP = {"visual": 1.0, "acoustic": 1.0, "lexical": 1.0}
 N_UTTERANCES = 40
 
