@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
+from amanda.store.errors import InputError
 from corpora.csd import read_csd
 from corpora.labels import MOSEI_EMOTIONS
 from corpora.rows import Dropped
@@ -82,13 +83,28 @@ class Segment:
 
 
 def label_files(tree: Tree) -> list[str]:
-    """CSDs of labels, then CSVs that have the columns."""
+    """CSDs of labels, then CSVs that have the columns.
+
+    Raises:
+        InputError: a CSV that is called after labels cannot be read.
+    """
     csds = [f for place in LABEL_PLACES for f in tree.files(f"{place}*.csd")]
     csvs = [f for place in LABEL_PLACES for f in tree.files(f"{place}*.csv")]
-    return [
-        *(f for f in csds if "label" in f.rpartition("/")[2].lower()),
-        *(f for f in csvs if set(_NEEDED) <= set(table_columns(header_of(tree, f), _COLUMNS))),
-    ]
+    return [*filter(_is_of_labels, csds), *(f for f in csvs if _has_scores(tree, f))]
+
+
+def _is_of_labels(file: str) -> bool:
+    return "label" in file.rpartition("/")[2].lower()
+
+
+def _has_scores(tree: Tree, file: str) -> bool:
+    try:
+        header = header_of(tree, file)
+    except InputError:
+        if _is_of_labels(file):
+            raise
+        return False
+    return set(_NEEDED) <= set(table_columns(header, _COLUMNS))
 
 
 def read_segments(

@@ -71,11 +71,12 @@ def read_table(
 
 
 def header_of(tree: Tree, file: str) -> list[str]:
-    """The titles of a CSV's columns, [] where its first line has none that can be read."""
-    try:
-        return _split(next(tree.lines(file), (1, ""))[1]) or []
-    except InputError:
-        return []
+    """The titles of a CSV's columns, [] where its first line is none of a CSV.
+
+    Raises:
+        InputError: the line cannot be read.
+    """
+    return _split(next(tree.lines(file), (1, ""))[1]) or []
 
 
 def _split(line: str) -> list[str] | None:

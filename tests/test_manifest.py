@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from amanda.cli import app
+from amanda.commands import manifest_flags
+from amanda.config import parse_config
 from amanda.store.check import check_files
 from amanda.store.errors import InputError
 from amanda.store.manifest import (
@@ -466,6 +468,30 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert check_manifest(out) == []
     done = CliRunner().invoke(app, command)
     assert "36 of 36 utterances" in done.stdout
+
+
+def test_a_part_and_classes_from_the_command_line_and_the_config(tmp_path: Path) -> None:
+    root, out = ie_tree(tmp_path / "data"), tmp_path / "ie.csv"
+    label_map = write(
+        tmp_path / "map.yaml", "classes: [calm, tense]\nlabels: {neu: calm, ang: tense}\n"
+    )
+    corpus = {
+        "root": str(root),
+        "subset": "improvised",
+        "label_map": str(label_map),
+        "cap": {"calm": 9},
+    }
+    config = parse_config({"corpora": {"ie": corpus, "msp": {"standin": True}}})
+    flags = manifest_flags("ie", config.corpora["ie"])
+    done = CliRunner().invoke(app, ["manifest", *flags, "--out", str(out), "--json"])
+    assert done.exit_code == 0, done.output
+    meta = json.loads(done.stdout)
+    assert (meta["subset"], meta["classes"], meta["cap"]) == (
+        "improvised",
+        ["calm", "tense"],
+        {"calm": 9},
+    )
+    assert [row.label for row in read_manifest(out, classes=None)] == ["calm", "tense"]
 
 
 def test_the_real_recordings(real_data: Path, tmp_path: Path) -> None:

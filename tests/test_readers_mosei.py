@@ -300,6 +300,37 @@ def test_nothing_outside_the_root_is_read(what: str, tmp_path: Path) -> None:
         list(read(root))
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (MOSEI_CSV.encode("utf-16"), "line 1: UTF-16"),
+        (b"\0" + MOSEI_CSV.encode(), "line 1: a NUL byte"),
+        (MOSEI_CSV.encode() + b"\xff\n", "line 12: byte 0xff is not UTF-8"),
+        (MOSEI_CSV.encode() + b"x" * 1_000_001, "line 12: longer than 1000000 bytes"),
+    ],
+)
+def test_a_csv_that_cannot_be_read_is_named_by_its_line(
+    text: bytes, message: str, tmp_path: Path
+) -> None:
+    write(mosei_tree(tmp_path, labels="csv") / "labels.csv", text)
+    with pytest.raises(InputError, match=rf"labels\.csv, {message}"):
+        list(read(tmp_path))
+    write(tmp_path / "labels.csv", b"\xef\xbb\xbf" + MOSEI_CSV.replace("\n", "\r\n").encode())
+    assert len(utterances(tmp_path)) == 4
+    if message.startswith("line 1:"):
+        write(tmp_path / "other.csv", text)
+        assert len(utterances(tmp_path)) == 4, "a file of another name is not ours to judge"
+
+
+def test_a_link_that_loops_counts_as_missing(tmp_path: Path) -> None:
+    root = mosei_tree(tmp_path)
+    for name in (VIDEO, TEXT):
+        (root / name).unlink()
+        (root / name).symlink_to((root / name).name)
+    row = utterances(root)["_0ab_cD-[0]"]
+    assert (row.path, row.text) == ("", "")
+
+
 def test_a_broken_transcript_is_named_by_file_and_line(tmp_path: Path) -> None:
     write(mosei_tree(tmp_path) / TEXT, MOSEI_TRANSCRIPT.encode() + b"not \x92 fine\n")
     with pytest.raises(InputError, match=r"_0ab_cD-\.txt, line 6: byte 0x92 is not UTF-8"):

@@ -65,8 +65,21 @@ def known_defects(name: str) -> dict[str, str]:
 
 
 def fitting_readers(folder: Path) -> list[str]:
-    """The readers whose layout a folder has."""
-    return [name for name in reader_names() if _module(name).fits(folder)]
+    """The readers whose layout a folder has.
+
+    Raises:
+        InputError: it has none, and a file in it that would decide cannot be read.
+    """
+    fitting: list[str] = []
+    trouble: InputError | None = None
+    for name in reader_names():
+        try:
+            fitting += [name] if _module(name).fits(folder) else []
+        except InputError as error:
+            trouble = trouble or error
+    if trouble and not fitting:
+        raise trouble
+    return fitting
 
 
 def nearest_fit(folder: Path) -> tuple[str, Path] | None:
