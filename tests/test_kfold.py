@@ -181,6 +181,7 @@ def test_finished_folds_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert predictions[0] == predictions[1]
 
 
+@pytest.mark.slow
 def test_processes_train_the_folds_as_one_does(tmp_path: Path) -> None:
     pair = write_pair(tmp_path)
     found = []
