@@ -2,8 +2,12 @@
 
 from collections.abc import Sequence
 
+from pydantic import ValidationError
+
 from amanda.records import LAST
-from amanda.result_schema import CorpusInfo, ResultFile, Score
+from amanda.result_schema import CorpusInfo, MethodResult, ResultFile, Score
+from amanda.settings import RunSettings, shared_changes
+from amanda.store.errors import InputError
 
 STANDIN_SENTENCE = "Stand-in corpora: generated data; nothing here is evidence for a method"
 COLUMNS = {
@@ -27,6 +31,8 @@ def as_text(file: ResultFile) -> str:
     n_runs = " or ".join(map(str, counts))
     spread = " ± sample standard deviation" if counts[-1] > 1 else ""
     lines.append(f"Selection: last epoch. Percent, mean{spread} over {n_runs} run(s).")
+    if shared := shared_settings(file.methods):
+        lines.append(f"All methods: {shared}.")
     rows = [["method", *COLUMNS.values()]]
     for method in file.methods:
         scores = method.aggregate[LAST]
@@ -35,6 +41,16 @@ def as_text(file: ResultFile) -> str:
         lines.append("The target has no labels: nothing to score; see the predictions file.")
     warnings = [f"{m.label}: {warning}" for m in file.methods for warning in m.warnings]
     return "\n".join([*lines, "", *_aligned(rows), *(f"Warning: {w}" for w in warnings)])
+
+
+def shared_settings(methods: Sequence[MethodResult]) -> str:
+    """"batch_size=32, seeds=5": what every method changed from the defaults, which labels omit."""
+    try:
+        runs = [RunSettings(**method.config) for method in methods]
+    except (InputError, ValidationError):  # a method or setting that this version does not know
+        return ""
+    shared = shared_changes(runs)
+    return ", ".join(f"{key}={value}" for key, value in sorted(shared.items()))
 
 
 def percent(score: Score) -> str:

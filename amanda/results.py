@@ -28,7 +28,7 @@ from amanda.records import RunRecord
 from amanda.result_schema import FORMAT, VERSION, CorpusInfo, MethodResult, ResultFile
 from amanda.result_text import as_text
 from amanda.scoring import aggregate, prediction_blocks, score_branch, score_run
-from amanda.settings import METHOD_LABELS, RunSettings
+from amanda.settings import METHOD_LABELS, RunSettings, shared_changes
 from amanda.store.atomic import write_text
 from amanda.store.errors import InputError
 from amanda.store.names import STANDIN
@@ -151,7 +151,7 @@ def merge_results(files: Sequence[Path], out: Path) -> Result:
     predictions = merge_predictions(
         [part.predictions_path for part in parts], predictions_path(out), first.file.label_names
     )
-    methods = sorted((m for part in parts for m in part.file.methods), key=_order)
+    methods = _relabelled(sorted((m for part in parts for m in part.file.methods), key=_order))
     merged = first.file.model_copy(
         update={
             "target_labels_used": sorted({u for p in parts for u in p.file.target_labels_used}),
@@ -237,6 +237,18 @@ def _order(method: MethodResult) -> tuple[int, bool, float, str, str]:
     except ValueError:
         number = 0.0
     return place, kind != "norm", number, method.label, method.run_id
+
+
+def _relabelled(methods: list[MethodResult]) -> list[MethodResult]:
+    """Labels that say what tells the methods apart, and not the settings they all share."""
+    try:
+        runs = [RunSettings(**method.config) for method in methods]
+    except (InputError, ValidationError):  # a method or setting that this version does not know
+        return methods
+    shared = shared_changes(runs)
+    labels = [run.label_beside(shared) for run in runs]
+    pairs = zip(methods, labels, strict=True)
+    return [method.model_copy(update={"label": label}) for method, label in pairs]
 
 
 def _refuse_other_pair(first: Result, part: Result) -> None:

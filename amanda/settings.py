@@ -8,6 +8,7 @@ torch, so that the workflow can do it at every start.
 import hashlib
 import json
 import math
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -201,9 +202,13 @@ class RunSettings(BaseModel):
     @property
     def label(self) -> str:
         """As printed in the paper's tables, for example "A-N (p=2)"."""
+        return self.label_beside(())
+
+    def label_beside(self, shared: Collection[str]) -> str:
+        """`label` without the settings named in `shared`, which every run beside it has too."""
         name = METHOD_LABELS.get(self.method, self.method)
         # Every run of one result file shares these, or the name says them already.
-        ignored = {"method", "seeds", "epochs", "eval_every", "given_prior"}
+        ignored = {"method", "seeds", "epochs", "eval_every", "given_prior", *shared}
         if self.method == "amanda":
             ignored |= {"surrogate", "alpha2"} if self.alpha2 == 0 else {"surrogate"}
             name = "A. w/o CA" if self.alpha2 == 0 else _amanda_label(self.surrogate)
@@ -229,6 +234,18 @@ def _amanda_label(surrogate: str) -> str:
     if kind == "norm":
         return f"A-N (p={parameter})"
     return f"A-L (t={parameter})" if kind == "logexp" else f"A ({surrogate})"
+
+
+def shared_changes(runs: Sequence[RunSettings]) -> dict[str, Any]:
+    """The settings that all runs changed from the defaults to one value: no label need say them."""
+    first, *others = runs
+    return {
+        key: value
+        for key, value in first.changed().items()
+        if key not in ("method", "surrogate")
+        and others
+        and all(other.changed().get(key) == value for other in others)
+    }
 
 
 def parse_settings(values: dict[str, Any], where: str) -> RunSettings:

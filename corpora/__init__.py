@@ -5,4 +5,4 @@ stage write something else, and the workflow runs that stage again, for everyone
 """
 
 STANDIN_VERSION = 1
-MANIFEST_VERSION = 1
+MANIFEST_VERSION = 2

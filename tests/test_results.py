@@ -216,6 +216,19 @@ def test_methods_come_in_the_order_of_the_papers_tables(pair, tmp_path):
     assert merged.file.target_labels_used == ["supervised:train,val"]
 
 
+def test_labels_omit_what_all_methods_share_and_the_text_says_it_once(tmp_path):
+    features = [tmp_path / f"{corpus}.h5" for corpus in ("ie", "msp")]
+    for path in features:
+        fake_features(path, path.stem, n=48)
+    parts = [tmp_path / f"{method}.json" for method in ("direct_transfer", "dann")]
+    for part in parts:
+        fake_method_result(part, *features, method=part.stem, n_epochs=2, seeds=1, batch_size=32)
+    assert read_result(parts[0]).file.methods[0].label == "D.T. [batch_size=32]"
+    merged = merge_results(parts, tmp_path / "ie2msp.json")
+    assert [method.label for method in merged.file.methods] == ["D.T.", "DANN"]
+    assert "All methods: batch_size=32, epochs=2, seeds=1." in merged.to_text()
+
+
 def test_merged_files_merge_again(pair, tmp_path):
     _, _, parts = pair
     first = merge_results(parts[:3], tmp_path / "a.json")

@@ -12,6 +12,7 @@ from amanda.report.plots import Dots, dots
 from amanda.report.registry import Pair, by_standing, is_upper_bound, section
 from amanda.result_schema import MethodResult
 from amanda.result_text import percent as score_text
+from amanda.result_text import shared_settings
 
 METRICS = {"weighted_f1": "Weighted F1", "uar": "UAR", "macro_f1": "Macro F1"}
 Differences = dict[str, Interval | None]
@@ -125,6 +126,8 @@ def _notes(pair: Pair, differences: list[Differences]) -> Markup:
         texts.append(
             f"No differences: {pair.result.predictions_path.name} is not beside the result file."
         )
+    if shared := shared_settings(pair.file.methods):
+        texts.append(f"All methods: {shared}.")
     for method in pair.file.methods:
         texts += [f"{method.label}: {warning}" for warning in method.warnings]
     unpredicted = max(
