@@ -1,0 +1,1 @@
+"""The figures of the paper's tables, as data; `amanda.paper_tables` reads them."""
