@@ -7,10 +7,11 @@ clips are put together in calls.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Float32, UInt8
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,36 @@ class SequenceFeatures:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Glimpses:
+    """Grey frames of an utterance, close together: for shot cuts and the motion of mouths.
+
+    Attributes:
+        frames: (m, height, width) luma; may be smaller than the sampled frames, of one shape.
+        time_s: (m,) presentation time of each frame, from the clip's start; increasing.
+    """
+
+    frames: UInt8[np.ndarray, "m height width"]
+    time_s: Float[np.ndarray, "m"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceFix:
+    """What a user says of an utterance's face, in place of the rule; one of these is given.
+
+    Attributes:
+        nobody: the speaker is not in the picture.
+        track: number of the person, as in the contact sheets.
+        box: where the person is: x0, y0, x1, y1 as fractions of the frame.
+        image: a picture of the person.
+    """
+
+    nobody: bool = False
+    track: int | None = None
+    box: tuple[float, float, float, float] | None = None
+    image: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class VideoClip:
     """The sampled frames of one utterance.
 
@@ -44,11 +75,23 @@ class VideoClip:
         frames: (n, height, width, 3) RGB.
         time_s: (n,) presentation time of each frame, from the clip's start.
         region: x0, y0, x1, y1 as fractions of the frame where the person is, None for anywhere.
+        glimpses: more frames, for choosing the speaker; None where they are not wanted.
+        sound: mono at 16 kHz from the clip's start, likewise.
+        face: the user's own choice of the face.
     """
 
     frames: UInt8[np.ndarray, "n height width 3"]
     time_s: Float[np.ndarray, "n"]
     region: tuple[float, float, float, float] | None = None
+    glimpses: Glimpses | None = None
+    sound: Float32[np.ndarray, "samples"] | None = None
+    face: FaceFix | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the frames and what comes with them."""
+        more = 0 if self.glimpses is None else self.glimpses.frames.nbytes
+        return self.frames.nbytes + more + (0 if self.sound is None else self.sound.nbytes)
 
 
 @runtime_checkable

@@ -10,7 +10,8 @@ AVI stores no presentation times (what libav offers is late by the decoder's del
 order): there the k-th frame shown has the k-th time slot of the file, and no seek skips any.
 
 A video is opened once for all its utterances and decoded in one pass; only the chosen frames are
-converted to RGB.
+converted to RGB. Glimpses are further frames of a clip that the pass comes by anyway, kept grey and
+small: who speaks shows in mouths, and 16 frames a clip are too few to see them move.
 """
 
 import heapq
@@ -23,7 +24,7 @@ import av
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from extractors.base import VideoClip
+from extractors.base import Glimpses, VideoClip
 from extractors.media import (
     ClipRequest,
     DecodedClip,
@@ -40,6 +41,9 @@ SEEK_GAP_S = 5.0
 """Decode on rather than seek over a gap up to this: a seek goes back to a key frame anyway."""
 MAX_SIDE_PX = 1920
 """Larger frames are scaled down (area average): 64 frames of 4K would take 1.6 GB."""
+MAX_GLIMPSE_PX = 640
+MAX_GLIMPSED_S = 12.0
+"""Glimpses cover so much of a clip, at this size: 30 MB at 12.5 a second of 640 × 320."""
 
 
 def sample_instants(start_s: float, end_s: float, n_frames: int) -> Float[np.ndarray, "n"]:
@@ -47,17 +51,32 @@ def sample_instants(start_s: float, end_s: float, n_frames: int) -> Float[np.nda
     return start_s + (np.arange(n_frames) + 0.5) * (end_s - start_s) / n_frames
 
 
+def glimpse_instants(start_s: float, end_s: float, rate_hz: float) -> Float[np.ndarray, "m"]:
+    """Every 1 / `rate_hz` of [start_s, end_s), or of the `MAX_GLIMPSED_S` in its middle.
+
+    None where `rate_hz` is 0.
+    """
+    if rate_hz <= 0 or end_s <= start_s:
+        return np.zeros(0)
+    late_s = max(0.0, (end_s - start_s - MAX_GLIMPSED_S) / 2)
+    length_s = end_s - start_s - 2 * late_s
+    return start_s + late_s + np.arange(int(np.ceil(length_s * rate_hz - 1e-9))) / rate_hz
+
+
 def read_video_clips(
-    path: Path, requests: Sequence[ClipRequest], n_frames: int
+    path: Path, requests: Sequence[ClipRequest], n_frames: int, *, glimpse_hz: float = 0.0
 ) -> Iterator[DecodedClip]:
     """Yield each request's `VideoClip`, in the order in which they end.
+
+    Args:
+        glimpse_hz: how many glimpses a second it gets; a frame on show for longer is one glimpse.
 
     Nothing about the file raises: a clip that cannot be had comes back with status `unreadable`
     or `no_video` and the reason.
     """
     try:
         with open_media(path) as container:
-            yield from _Walk(container, requests, n_frames)
+            yield from _Walk(container, requests, n_frames, glimpse_hz)
     except MediaError as error:
         for request in requests:
             yield DecodedClip(row=request.row, clip=None, status=error.status, detail=error.detail)
@@ -79,11 +98,17 @@ class _Shown:
     end_s: float
     aspect: Fraction
     rgb: np.ndarray | None = None
+    luma: np.ndarray | None = None
 
     def picture(self) -> UInt8[np.ndarray, "height width 3"]:
         if self.rgb is None:
-            self.rgb = _to_rgb(self.frame, self.aspect)
+            self.rgb = _convert(self.frame, self.aspect, "rgb24", MAX_SIDE_PX)
         return self.rgb
+
+    def glimpse(self) -> UInt8[np.ndarray, "height width"]:
+        if self.luma is None:
+            self.luma = _convert(self.frame, self.aspect, "gray", MAX_GLIMPSE_PX)
+        return self.luma
 
 
 @dataclass(slots=True)
@@ -95,6 +120,23 @@ class _Open:
     n_left: int
     frames: list[UInt8[np.ndarray, "height width 3"]] = field(default_factory=list)
     times_s: list[float] = field(default_factory=list)
+    glimpses: list[UInt8[np.ndarray, "height width"]] = field(default_factory=list)
+    glimpsed_s: list[float] = field(default_factory=list)
+
+    def take(self, shown: _Shown, *, as_glimpse: bool) -> None:
+        at_s = shown.start_s - self.request.start_s
+        if not as_glimpse:
+            self.frames.append(shown.picture())
+            self.times_s.append(at_s)
+        elif not self.glimpsed_s or at_s > self.glimpsed_s[-1]:
+            self.glimpses.append(shown.glimpse())
+            self.glimpsed_s.append(at_s)
+
+    def all_glimpses(self) -> Glimpses | None:
+        """None where none were asked for, or the picture changes its size."""
+        if len({glimpse.shape for glimpse in self.glimpses}) != 1:
+            return None
+        return Glimpses(frames=np.stack(self.glimpses), time_s=np.asarray(self.glimpsed_s))
 
 
 class _Walk:
@@ -105,13 +147,14 @@ class _Walk:
         container: "av.container.InputContainer",
         requests: Sequence[ClipRequest],
         n_frames: int,
+        glimpse_hz: float,
     ):
         stream = pictures_of(container)
         if stream is None:
             raise MediaError("no_video", "the file has no video stream")
         self.container, self.stream = container, stream
         self.stream.codec_context.thread_count = 1
-        self.requests, self.n_frames = requests, n_frames
+        self.requests, self.n_frames, self.glimpse_hz = requests, n_frames, glimpse_hz
         self.zero_s = clock_start_s(container)
         self.time_base = self.stream.time_base or Fraction(1, av.time_base)
         self.times_by_order = container.format.name == "avi"
@@ -124,24 +167,26 @@ class _Walk:
 
     def __iter__(self) -> Iterator[DecodedClip]:
         whole_s = self._end_s() if any(r.end_s is None for r in self.requests) else 0.0
-        instants: list[tuple[float, int]] = []
+        instants: list[tuple[float, int, bool]] = []  # when, whose, and whether a glimpse
         waiting: dict[int, _Open] = {}
         for i, request in enumerate(self.requests):
             end_s = whole_s if request.end_s is None else request.end_s
-            waiting[i] = _Open(request=request, end_s=end_s, n_left=self.n_frames)
             wanted = sample_instants(request.start_s, max(end_s, request.start_s), self.n_frames)
-            instants += [(float(t), i) for t in wanted]
+            glimpsed = glimpse_instants(request.start_s, end_s, self.glimpse_hz)
+            n_left = len(wanted) + len(glimpsed)
+            waiting[i] = _Open(request=request, end_s=end_s, n_left=n_left)
+            instants += [(float(t), i, False) for t in wanted]
+            instants += [(float(t), i, True) for t in glimpsed]
         heapq.heapify(instants)
         self._advance(to_s=instants[0][0] if instants else 0.0)
         while instants:
-            instant_s, i = heapq.heappop(instants)
+            instant_s, i, as_glimpse = heapq.heappop(instants)
             clip = waiting[i]
             self._advance(to_s=instant_s)
             # Before the first frame, the first; after the last has gone, none.
             on_show = self.shown or self.ahead
             if on_show is not None and (self.ahead is not None or instant_s < on_show.end_s):
-                clip.frames.append(on_show.picture())
-                clip.times_s.append(on_show.start_s - clip.request.start_s)
+                clip.take(on_show, as_glimpse=as_glimpse)
             clip.n_left -= 1
             if not clip.n_left:
                 yield self._finish(waiting.pop(i))
@@ -170,6 +215,7 @@ class _Walk:
                 frames=np.stack(clip.frames),
                 time_s=np.asarray(clip.times_s, np.float64),
                 region=request.region,
+                glimpses=clip.all_glimpses(),
             ),
             status="truncated" if missing else "ok",
             detail=(
@@ -255,19 +301,21 @@ class _Walk:
         return last_s
 
 
-def _to_rgb(frame: "av.VideoFrame", aspect: Fraction) -> UInt8[np.ndarray, "height width 3"]:
-    """A frame as a player shows it: square pixels, upright."""
+def _convert(
+    frame: "av.VideoFrame", aspect: Fraction, pixels: str, max_side_px: int
+) -> UInt8[np.ndarray, "height width *channels"]:
+    """A frame as a player shows it: square pixels, upright; no side longer than `max_side_px`."""
     width, height = frame.width, frame.height
     if aspect > 0 and aspect != 1:
         width = max(1, round(width * aspect))
-    shrink = max(1.0, max(width, height) / MAX_SIDE_PX)
+    shrink = max(1.0, max(width, height) / max_side_px)
     width, height = max(1, round(width / shrink)), max(1, round(height / shrink))
     if (width, height) != (frame.width, frame.height):
-        rgb = frame.to_ndarray(width=width, height=height, format="rgb24", interpolation="AREA")
+        array = frame.to_ndarray(width=width, height=height, format=pixels, interpolation="AREA")
     else:
-        rgb = frame.to_ndarray(format="rgb24")
+        array = frame.to_ndarray(format=pixels)
     turns = round(frame.rotation / 90) % 4  # counterclockwise, as np.rot90 turns
-    return np.ascontiguousarray(np.rot90(rgb, turns)) if turns else rgb
+    return np.ascontiguousarray(np.rot90(array, turns)) if turns else array
 
 
 __all__ = ["FRAME_RULE", "SEEK_GAP_S", "pictures_of", "read_video_clips", "sample_instants"]
