@@ -71,7 +71,7 @@ def source_shares(result: Path) -> list[float]:
     """Class shares of the source as its result file counts them, train split."""
     from amanda.results import read_result
 
-    counts = read_result(result).file.features["source"].splits["train"].classes
+    counts = read_result(result).file.features.source.splits["train"].classes
     total = sum(counts.values())
     return [count / total for count in counts.values()]
 
