@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from amanda import __version__
+from amanda.commands_doctor import doctor
 from amanda.store.errors import AmandaError, InputError
 
 INTERRUPTED = 130
@@ -486,6 +487,9 @@ def report(
 
     write_report(results, out, features=features or [])
     typer.echo(f"{out}: written")
+
+
+app.command()(doctor)
 
 
 def _weights(text: str, option: str) -> dict[str, float]:
