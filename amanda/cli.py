@@ -14,6 +14,7 @@ import typer
 
 from amanda import __version__
 from amanda.commands_doctor import doctor
+from amanda.commands_experiments import experiments_app, progress
 from amanda.store.errors import AmandaError, InputError
 
 INTERRUPTED = 130
@@ -490,6 +491,8 @@ def report(
 
 
 app.command()(doctor)
+app.command()(progress)
+app.add_typer(experiments_app, name="experiments")
 
 
 def _weights(text: str, option: str) -> dict[str, float]:
