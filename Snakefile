@@ -2,6 +2,7 @@
 #
 #   snakemake --cores 8 results/ie2msp.json     one pair, of any two corpora of the config
 #   snakemake --cores 8                         every pair of the config, and the report
+#   snakemake --cores 8 results/paper.html      the paper's tables and figures, beside ours
 
 from snakemake.utils import min_version
 
@@ -19,6 +20,7 @@ include: "workflow/rules/corpora.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/adaptation.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/experiments.smk"
 
 
 rule all:

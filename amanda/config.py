@@ -154,6 +154,35 @@ class Resources(_Section):
     report: StageResources = StageResources(mem_mb=1500)
 
 
+class ExperimentsConfig(_Section):
+    """The paper's experiments (results/paper.html), where they are not as the budget has them."""
+
+    pairs: list[str] = Field(
+        default_factory=list,
+        description="Pairs of Tables 1 and 3; default: the paper's whose corpora are configured, "
+        "as many as the budget takes.",
+    )
+    sweeps: list[str] = Field(
+        default_factory=list, description="Pairs whose alpha2 is varied; default: as above."
+    )
+    ablation: list[str] = Field(
+        default_factory=list, description="Pairs of the ablations; default: as above."
+    )
+    seeds: int | None = Field(None, ge=1, description="Instead of the budget's.")
+    epochs: int | None = Field(
+        None, ge=1, description="Instead of the budget's; those of `train` do not count here."
+    )
+    release: bool = Field(
+        False, description="Train Table 3's rows with `variant: release` too, shown beside ours."
+    )
+    seconds_per_training: float | None = Field(
+        None,
+        gt=0,
+        description="One seed's time, for the projection before anything is trained; default: a "
+        "measured time an utterance.",
+    )
+
+
 class Config(_Section):
     """The whole config."""
 
@@ -184,6 +213,12 @@ class Config(_Section):
     seeds: int = Field(3, ge=1, description="Runs a method, seeds 0 to N-1.")
     train: TrainSettings = Field(
         default_factory=dict, description="Settings of every method, as {epochs: 100}; see below."
+    )
+    budget: Literal["smoke", "embedded", "paper"] = Field(
+        "embedded", description="How much of the paper's experiments results/paper.html trains."
+    )
+    experiments: ExperimentsConfig = Field(
+        ExperimentsConfig(), description="The experiments, where not as the budget has them."
     )
     allow_mismatch: bool = Field(
         False, description="Pair feature files of different models, for those who know."
@@ -228,7 +263,8 @@ def parse_config(values: Mapping[str, Any], where: str = "config") -> Config:
         _check_corpora(config)
         _check_methods(config)
         pairs = config.pairs or ["2".join(p) for p in permutations(config.corpora, 2)]
-        for pair in pairs:
+        asked = config.experiments
+        for pair in [*pairs, *asked.pairs, *asked.sweeps, *asked.ablation]:
             check_pair(pair, config)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
@@ -317,6 +353,8 @@ def _model_at(place: list[str]) -> type[BaseModel]:
     """The model whose keys stand at `place`."""
     if not place:
         return Config
+    if place[0] == "experiments":
+        return ExperimentsConfig
     if place[0] == "resources":
         return Resources if len(place) == 1 else StageResources
     return StandinConfig if place[2:] == ["standin"] else CorpusConfig

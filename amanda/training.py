@@ -23,6 +23,11 @@ from amanda.loop import context_of, describe, seeded
 from amanda.methods import method_class
 from amanda.models import save_model as save_model_folder
 from amanda.records import LAST, RunRecord, read_run
+from amanda.representations import (
+    read_representations,
+    representations_path,
+    write_representations,
+)
 from amanda.result_schema import CorpusInfo
 from amanda.results import Result, describe_features, write_method_result
 from amanda.settings import RunSettings
@@ -32,7 +37,15 @@ from amanda.store.names import JOINT, STANDIN
 from amanda.store.pairing import check_pair
 from amanda.store.progress import track
 from amanda.training_data import TrainingData, save_mapped
-from amanda.workers import Task, is_finished, run_file, run_here, run_in_processes, state_file
+from amanda.workers import (
+    Task,
+    is_finished,
+    run_file,
+    run_here,
+    run_in_processes,
+    sample_file,
+    state_file,
+)
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +67,8 @@ def train_method(
     """Train one method on one pair, seeds 0 to `settings.seeds` − 1, and write its result file.
 
     With `split: kfold` each seed is trained on each fold. Finished seeds lie in a hidden folder
-    beside `out` until all are; called again, training goes on with the others.
+    beside `out` until all are; called again, training goes on with the others. A sample of
+    representations is written beside the result (`amanda.representations`).
 
     Args:
         source, target: feature files; labels of the target are used only by `supervised`, and to
@@ -96,6 +110,8 @@ def train_method(
         for _ in track(epochs, total=settings.epochs * n_runs, what=what, done=done):
             pass
     runs = [run for fold in folds for run in fold.runs]
+    sample = read_representations(sample_file(folds[0].kept))
+    write_representations(representations_path(out), sample)
     result = write_method_result(
         out,
         settings,

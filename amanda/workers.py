@@ -21,6 +21,7 @@ from safetensors.torch import save_file
 from amanda.evaluation import select
 from amanda.loop import train
 from amanda.records import RunRecord, TestRows, write_run
+from amanda.representations import sample_representations, write_representations
 from amanda.settings import RunSettings
 from amanda.store.atomic import atomic_path
 from amanda.store.errors import AmandaError
@@ -57,6 +58,11 @@ def run_file(kept: Path, seed: int) -> Path:
 def state_file(kept: Path, seed: int) -> Path:
     """Where its weights lie."""
     return kept / f"seed-{seed}.safetensors"
+
+
+def sample_file(kept: Path) -> Path:
+    """Where the first seed's sample of representations lies."""
+    return kept / "representations.npz"
 
 
 def is_finished(kept: Path, seed: int, *, with_model: bool) -> bool:
@@ -167,6 +173,9 @@ def _run(task: Task, data: TrainingData, seed: int) -> Iterator[int]:
     if task.keep_model:
         with atomic_path(state_file(task.kept, seed)) as temporary:
             save_file(dict(trained.model.state_dict()), temporary)
+    if seed == 0:
+        sample = sample_representations(trained.model, data, task.test, device)
+        write_representations(sample_file(task.kept), sample)
     write_run(run_file(task.kept, seed), run)
 
 

@@ -9,6 +9,7 @@ rule train:
     output:
         result="results/runs/{pair}/{run_id}.json",
         predictions="results/runs/{pair}/{run_id}.predictions.csv",
+        representations="results/runs/{pair}/{run_id}.representations.npz",
     log:
         "logs/train/{pair}/{run_id}.log",
     benchmark:
@@ -20,14 +21,15 @@ rule train:
         **stage_resources("train"),
     params:
         slot=untracked(lambda wildcards: gpu_slot("train")),
-        flags=lambda wildcards: shlex.join(to_flags(RUNS[wildcards.run_id])),
+        flags=lambda wildcards: shlex.join(to_flags(NAMED_RUNS[wildcards.run_id])),
         mismatch="--allow-mismatch" if CONFIG.allow_mismatch else "",
         device=untracked(lambda wildcards: CONFIG.device),
+        progress=untracked(lambda wildcards: "&& { amanda progress || true; }" if PLANNED else ""),
         version=amanda.TRAIN_VERSION,
     shell:
         "{params.slot} amanda train --source {input.source} --target {input.target}"
         " {params.flags} {params.mismatch} --device {params.device} --workers {threads}"
-        " --out {output.result} 2>&1 | tee -i {log}"
+        " --out {output.result} 2>&1 | tee -i {log} {params.progress}"
 
 
 rule pair:

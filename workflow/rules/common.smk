@@ -11,6 +11,8 @@ import extractors
 from amanda import commands
 from amanda.config import check_pair, parse_config
 from amanda.device import machine_cpus, machine_gpus, machine_memory_mb
+from amanda.experiments import FIGURES, Experiments
+from amanda.experiments_progress import PLAN, describe_projection, make_plan, measure, write_plan
 from amanda.settings import to_flags
 from amanda.store.errors import InputError
 from extractors.profiles import load_profile
@@ -29,6 +31,16 @@ def checked(function, *arguments):
 CONFIG_FILE = workflow.configfiles[-1] if workflow.configfiles else None
 CONFIG = checked(parse_config, config, Path(CONFIG_FILE or "config").name)
 RUNS = CONFIG.runs
+EXPERIMENTS = Experiments(CONFIG)
+# Every training that has a name: those of the config's methods, and those of the experiments.
+NAMED_RUNS = {**checked(lambda: EXPERIMENTS.runs), **RUNS}
+# The plan of the experiments, once a target has asked for it.
+PLANNED = []
+PAPER_COMMAND = "snakemake --cores 8 results/paper.html" + (
+    f" --configfile {CONFIG_FILE}"
+    if CONFIG_FILE and Path(CONFIG_FILE).resolve() != Path("config/config.yaml").resolve()
+    else ""
+)
 PROFILE_NAMES = {name: corpus.profile or CONFIG.profile for name, corpus in CONFIG.corpora.items()}
 PROFILES = {
     name: checked(load_profile, profile, CONFIG_FILE and Path(CONFIG_FILE))
@@ -40,9 +52,11 @@ NAME_OF_KEY = {PROFILES[name].key: profile for name, profile in PROFILE_NAMES.it
 
 wildcard_constraints:
     corpus="|".join(name for name, corpus in CONFIG.corpora.items() if not corpus.features) or "-",
-    run_id="|".join(map(re.escape, RUNS)),
+    run_id="|".join(map(re.escape, NAMED_RUNS)),
     profile="|".join(map(re.escape, NAME_OF_KEY)),
-    pair=r"[a-z][a-z0-9_]*2[a-z][a-z0-9_]*",
+    pair=r"(?!sweep_)[a-z][a-z0-9_]*2[a-z][a-z0-9_]*",
+    table=r"table[123]|ablation|sweep_[a-z][a-z0-9_]*2[a-z][a-z0-9_]*",
+    kind="|".join(FIGURES),
     shard=r"\d+",
     n_shards=r"\d+",
 
