@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from amanda import __version__
+from amanda import __version__, commands_statistics
 from amanda.commands_doctor import doctor
 from amanda.commands_experiments import experiments_app, progress
 from amanda.store.errors import AmandaError, InputError
@@ -470,6 +470,9 @@ def merge_results_command(
     from amanda.results import merge_results
 
     typer.echo(merge_results(files, out).to_text())
+
+
+commands_statistics.register(app)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""What predictions are worth: scores of one evaluation, and intervals of a difference.
+"""What predictions are worth: the scores of one evaluation.
 
 Conventions. Fractions, not percent. Classes are counted from 0 in the order of `label_names`; -1 is
 "no label", and rows that have none enter no score. The predicted class is the most probable one,
@@ -9,20 +9,18 @@ the first of several that tie. Where a score is 0/0:
 - macro F1 averages the classes whose F1 is not null, as scikit-learn's default does;
 - UAR (unweighted average recall, "balanced accuracy") averages the classes that have true rows.
 
-All but calibration follow from the confusion matrix, in one place for scores and intervals; tests
-hold them against scikit-learn.
+All but calibration follow from the confusion matrix, in one place for scores and for intervals
+(`amanda.intervals`); tests hold them against scikit-learn.
 
 References: weighted F1 is the paper's score (section 4); expected calibration error after Guo et
-al., "On Calibration of Modern Neural Networks", ICML 2017; the bootstrap of clusters crossed with
-runs after Owen, "The pigeonhole bootstrap", Annals of Applied Statistics 1 (2007).
+al., "On Calibration of Modern Neural Networks", ICML 2017.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 SCORES = ("weighted_f1", "macro_f1", "uar", "accuracy", "ece")
 """The scores of `evaluate` that are one number, in the order in which files and pages list them."""
@@ -116,6 +114,50 @@ def weighted_f1(
     return np.asarray(np.divide((f1 * true).sum(axis=-1), total, out=nothing, where=total > 0))
 
 
+def macro_f1(
+    matrix: Float[np.ndarray, "*batch classes classes"],
+) -> Float[np.ndarray, "*batch"]:
+    """Mean F1 of the classes that are true or predicted in each matrix; NaN for an empty one."""
+    involved = matrix.sum(axis=-1) + matrix.sum(axis=-2)
+    right = np.einsum("...ii->...i", matrix)
+    f1 = np.divide(2 * right, involved, out=np.zeros_like(involved), where=involved > 0)
+    return _mean_where(f1, involved > 0)
+
+
+def uar(
+    matrix: Float[np.ndarray, "*batch classes classes"],
+) -> Float[np.ndarray, "*batch"]:
+    """Mean recall of the classes that have true rows in each matrix; NaN for an empty one."""
+    true, right = matrix.sum(axis=-1), np.einsum("...ii->...i", matrix)
+    recall = np.divide(right, true, out=np.zeros_like(true), where=true > 0)
+    return _mean_where(recall, true > 0)
+
+
+def accuracy(
+    matrix: Float[np.ndarray, "*batch classes classes"],
+) -> Float[np.ndarray, "*batch"]:
+    """Share of rows on the diagonal of each matrix; NaN for an empty one."""
+    total, right = matrix.sum(axis=(-1, -2)), np.einsum("...ii->...", matrix)
+    return np.asarray(np.divide(right, total, out=np.full_like(total, np.nan), where=total > 0))
+
+
+def _mean_where(
+    values: Float[np.ndarray, "*batch k"], counted: Bool[np.ndarray, "*batch k"]
+) -> Float[np.ndarray, "*batch"]:
+    n = counted.sum(axis=-1).astype(float)
+    total = np.where(counted, values, 0.0).sum(axis=-1)
+    return np.asarray(np.divide(total, n, out=np.full_like(total, np.nan), where=n > 0))
+
+
+COUNT_SCORES: Mapping[str, Callable[..., np.ndarray]] = {
+    "weighted_f1": weighted_f1,
+    "macro_f1": macro_f1,
+    "uar": uar,
+    "accuracy": accuracy,
+}
+"""The scores that follow from counts alone: (*batch, classes, classes), rows true, to (*batch)."""
+
+
 def expected_calibration_error(
     correct: np.ndarray, confidence: Float[np.ndarray, "n"], *, n_bins: int = ECE_BINS
 ) -> float:
@@ -128,136 +170,8 @@ def expected_calibration_error(
     return float(np.abs(gap).sum() / len(confidence))
 
 
-@dataclass(frozen=True, kw_only=True)
-class PairedRun:
-    """Predictions of two methods on the same rows, from one seed or split. Rows have labels.
-
-    Attributes:
-        label: (n,) true class.
-        speaker: n names; rows of one name are resampled together. A row with no name ("") stands
-            alone.
-        first, second: (n,) predicted classes; the difference is first minus second.
-    """
-
-    label: Int[np.ndarray, "n"]
-    speaker: Sequence[str]
-    first: Int[np.ndarray, "n"]
-    second: Int[np.ndarray, "n"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Interval:
-    """An estimate with its percentile bootstrap interval.
-
-    Attributes:
-        estimate: the figure on the rows as they are.
-        low, high: the interval at `level`; NaN for one speaker, who says nothing about others.
-        n_speakers: clusters that were resampled; below about ten the interval is a rough guide.
-        n_runs: runs that were averaged.
-    """
-
-    estimate: float
-    low: float
-    high: float
-    level: float
-    n_speakers: int
-    n_runs: int
-
-
-def difference_interval(
-    runs: Sequence[PairedRun],
-    n_classes: int,
-    *,
-    level: float = 0.95,
-    n_resamples: int = 2000,
-    resample_runs: bool = True,
-    seed: int = 0,
-) -> Interval:
-    """Interval of the mean over runs of (weighted F1 of `first` − weighted F1 of `second`).
-
-    Each resample draws speakers with replacement, one draw for both methods and all runs, and draws
-    runs with replacement too: speakers stand for the people one would meet, runs for the trainings
-    one would start. Drawing only one of the two says nothing about the other, and covers too
-    little: `benchmarks/interval_coverage.py` measures by how much.
-
-    Args:
-        runs: one a seed; their rows may differ (another split seed).
-        resample_runs: False for a statement about these trained models only.
-        seed: of the resampling.
-
-    Raises:
-        ValueError: no run, a run without rows, or columns of different lengths.
-    """
-    if not runs:
-        raise ValueError("no run to compare")
-    clusters: dict[object, int] = {}
-    counts = [_cluster_counts(number, run, n_classes, clusters) for number, run in enumerate(runs)]
-    n_speakers, n_runs = len(clusters), len(runs)
-    # (runs, 2, speakers, classes, classes): confusion of each method on each speaker's rows.
-    table = np.zeros((n_runs, 2, n_speakers, n_classes, n_classes))
-    for number, count in enumerate(counts):
-        table[number, :, : count.shape[1]] = count
-
-    def mean_difference(
-        weight: Float[np.ndarray, "b speakers"], run_weight: Float[np.ndarray, "b runs"]
-    ) -> Float[np.ndarray, "b"]:
-        f1 = weighted_f1(np.einsum("bs,rmsij->brmij", weight, table, optimize=True))
-        difference = f1[..., 0] - f1[..., 1]
-        # A run none of whose test speakers were drawn says nothing in this resample.
-        run_weight = np.where(np.isnan(difference), 0.0, run_weight)
-        total = run_weight.sum(axis=1)
-        summed = (np.nan_to_num(difference) * run_weight).sum(axis=1)
-        return np.divide(summed, total, out=np.full_like(total, np.nan), where=total > 0)
-
-    generator = np.random.default_rng(seed)
-    speakers = generator.multinomial(n_speakers, np.full(n_speakers, 1 / n_speakers), n_resamples)
-    drawn_runs = (
-        generator.multinomial(n_runs, np.full(n_runs, 1 / n_runs), n_resamples)
-        if resample_runs
-        else np.ones((n_resamples, n_runs))
-    )
-    resampled = mean_difference(speakers.astype(float), drawn_runs.astype(float))
-    low, high = np.nanquantile(resampled, [(1 - level) / 2, (1 + level) / 2])
-    if n_speakers == 1:
-        low = high = np.nan
-    estimate = mean_difference(np.ones((1, n_speakers)), np.ones((1, n_runs)))
-    return Interval(
-        estimate=float(estimate[0]),
-        low=float(low),
-        high=float(high),
-        level=level,
-        n_speakers=n_speakers,
-        n_runs=n_runs,
-    )
-
-
-def _cluster_counts(
-    number: int, run: PairedRun, n_classes: int, clusters: dict[object, int]
-) -> Float[np.ndarray, "2 speakers classes classes"]:
-    """Confusion matrices of both methods a speaker; new speakers are added to `clusters`."""
-    n = len(run.label)
-    if not n or any(len(column) != n for column in (run.speaker, run.first, run.second)):
-        raise ValueError(f"run {number}: needs rows, and columns of one length")
-    if run.label.min() < 0:
-        raise ValueError(f"run {number}: rows without a label cannot be scored; leave them out")
-    keys = [name or (number, row) for row, name in enumerate(run.speaker)]
-    speaker = np.array([clusters.setdefault(key, len(clusters)) for key in keys])
-    counts = np.zeros((2, len(clusters), n_classes, n_classes))
-    for method, predicted in enumerate((run.first, run.second)):
-        np.add.at(counts[method], (speaker, run.label, predicted), 1.0)
-    return counts
-
-
 def _scores(matrix: Int[np.ndarray, "classes classes"]) -> dict[str, float]:
-    n_true, right = matrix.sum(axis=1), np.diag(matrix)
-    recall = right[n_true > 0] / n_true[n_true > 0]
-    f1 = [value for value in per_class_f1(matrix) if value is not None]
-    return {
-        "weighted_f1": float(weighted_f1(matrix.astype(np.float64))),
-        "macro_f1": float(np.mean(f1)),
-        "uar": float(recall.mean()),
-        "accuracy": float(right.sum() / matrix.sum()),
-    }
+    return {name: float(score(matrix.astype(float))) for name, score in COUNT_SCORES.items()}
 
 
 def _shares(label: Int[np.ndarray, "n"], label_names: Sequence[str]) -> dict[str, float | None]:

@@ -40,11 +40,11 @@ def as_text(file: ResultFile) -> str:
     if test.n == test.unlabelled:
         lines.append("The target has no labels: nothing to score; see the predictions file.")
     warnings = [f"{m.label}: {warning}" for m in file.methods for warning in m.warnings]
-    return "\n".join([*lines, "", *_aligned(rows), *(f"Warning: {w}" for w in warnings)])
+    return "\n".join([*lines, "", *aligned(rows), *(f"Warning: {w}" for w in warnings)])
 
 
 def shared_settings(methods: Sequence[MethodResult]) -> str:
-    """"batch_size=32, seeds=5": what every method changed from the defaults, which labels omit."""
+    """ "batch_size=32, seeds=5": what every method changed from the defaults, which labels omit."""
     try:
         runs = [RunSettings(**method.config) for method in methods]
     except (InputError, ValidationError):  # a method or setting that this version does not know
@@ -74,7 +74,7 @@ def split_sentence(corpus: CorpusInfo) -> str:
     return f"{rule}none of its {test} test speakers is in its train split"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as lines: first column flush left, the others flush right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [

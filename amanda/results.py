@@ -38,7 +38,9 @@ __all__ = [
     "check_result",
     "describe_features",
     "merge_results",
+    "method_order",
     "read_result",
+    "refuse_other_pair",
     "write_method_result",
 ]
 
@@ -136,11 +138,13 @@ def merge_results(files: Sequence[Path], out: Path) -> Result:
     """
     if not files:
         raise InputError(f"{out}: no result file to merge; train a method first")
-    parts = sorted((read_result(path) for path in files), key=lambda p: _order(p.file.methods[0]))
+    parts = sorted(
+        (read_result(path) for path in files), key=lambda p: method_order(p.file.methods[0])
+    )
     first = parts[0]
     seen: dict[str, Path] = {}
     for part in parts:
-        _refuse_other_pair(first, part)
+        refuse_other_pair(first, part)
         for method in part.file.methods:
             if method.run_id in seen:
                 raise InputError(
@@ -151,7 +155,9 @@ def merge_results(files: Sequence[Path], out: Path) -> Result:
     predictions = merge_predictions(
         [part.predictions_path for part in parts], predictions_path(out), first.file.label_names
     )
-    methods = _relabelled(sorted((m for part in parts for m in part.file.methods), key=_order))
+    methods = _relabelled(
+        sorted((m for part in parts for m in part.file.methods), key=method_order)
+    )
     merged = first.file.model_copy(
         update={
             "target_labels_used": sorted({u for p in parts for u in p.file.target_labels_used}),
@@ -227,7 +233,7 @@ def check_result(path: Path) -> list[str]:
     return problems
 
 
-def _order(method: MethodResult) -> tuple[int, bool, float, str, str]:
+def method_order(method: MethodResult) -> tuple[int, bool, float, str, str]:
     """Place among the paper's rows: by method, then norms by p, then log-exp by t."""
     names = list(METHOD_LABELS)
     place = names.index(method.method) if method.method in names else len(names)
@@ -251,7 +257,8 @@ def _relabelled(methods: list[MethodResult]) -> list[MethodResult]:
     return [method.model_copy(update={"label": label}) for method, label in pairs]
 
 
-def _refuse_other_pair(first: Result, part: Result) -> None:
+def refuse_other_pair(first: Result, part: Result) -> None:
+    """Raise `InputError` unless both are of one pair, made from the same files and splits."""
     a, b = first.file, part.file
     if a.pair != b.pair:
         raise InputError(

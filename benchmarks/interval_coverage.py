@@ -1,4 +1,4 @@
-"""How often the intervals of `amanda.metrics.difference_interval` hold the true difference.
+"""How often the intervals of `amanda.intervals.difference_interval` hold the true difference.
 
 Simulated test splits: speakers differ in how much a method gains on them, trainings (runs) differ
 in luck. Ways of resampling are compared; 95% is the aim. The last line is one JSON object.
@@ -12,7 +12,7 @@ import time
 
 import numpy as np
 
-from amanda.metrics import PairedRun, difference_interval
+from amanda.intervals import PairedRun, difference_interval
 
 GAIN, N_CLASSES, ROWS_PER_SPEAKER = 0.1, 4, 25
 

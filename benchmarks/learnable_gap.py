@@ -6,7 +6,7 @@ For each pair and each of several split seeds (the paper's split, drawn anew fro
 files), one model is trained on the target's own labels (supervised) and one on the source alone
 (direct transfer), and both are tested on the target's test split at the last epoch. Printed:
 weighted F1 of both, their difference with a 95% interval that resamples speakers and runs
-(`amanda.metrics.difference_interval`), and the weighted F1 of guessing by the source's class
+(`amanda.intervals.difference_interval`), and the weighted F1 of guessing by the source's class
 shares.
 Finished trainings are kept in the working folder. The last line is one JSON object.
 """
@@ -78,30 +78,23 @@ def source_shares(result: Path) -> list[float]:
 
 def measure(pair: str, results: dict[tuple[str, int], Path], split_seeds: range) -> dict:
     """The figures of one pair."""
-    from amanda.metrics import PairedRun, difference_interval, evaluate
+    from amanda.comparison import paired_runs
+    from amanda.intervals import difference_interval
+    from amanda.metrics import evaluate
     from amanda.store.names import CLASSES
 
     scores: dict[str, list[float]] = {method: [] for method in METHODS}
     guesses: list[float] = []
-    runs: list[PairedRun] = []
+    runs = []
     for seed in split_seeds:
         blocks = {method: last_epoch(results[method, seed]) for method in METHODS}
-        predicted = {m: block.probabilities.argmax(axis=1) for m, block in blocks.items()}
-        first = blocks[METHODS[0]]
         for method, block in blocks.items():
-            assert list(block.ids) == list(first.ids)
             figures = evaluate(block.label, block.probabilities, CLASSES)
             scores[method].append(figures["weighted_f1"])
-        runs.append(
-            PairedRun(
-                label=np.asarray(first.label),
-                speaker=list(first.speakers),
-                first=predicted[METHODS[0]],
-                second=predicted[METHODS[1]],
-            )
-        )
+        (run,) = paired_runs([blocks[METHODS[0]]], [blocks[METHODS[1]]])
+        runs.append(run)
         shares = source_shares(results["direct_transfer", seed])
-        guesses.append(guess_f1(np.asarray(first.label), shares, seed))
+        guesses.append(guess_f1(run.label, shares, seed))
     interval = difference_interval(runs, len(CLASSES))
     return {
         "pair": pair,

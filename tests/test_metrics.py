@@ -1,4 +1,4 @@
-"""Scores against scikit-learn and hand-worked cases; intervals against what they should cover."""
+"""Scores against scikit-learn and hand-worked cases."""
 
 import json
 
@@ -7,10 +7,9 @@ import pytest
 from sklearn import metrics as sk
 
 from amanda.metrics import (
+    COUNT_SCORES,
     SCORES,
-    PairedRun,
     count_confusion,
-    difference_interval,
     evaluate,
     expected_calibration_error,
     per_class_f1,
@@ -159,149 +158,29 @@ def test_f1_of_a_class_by_hand():
     assert per_class_f1(matrix) == [pytest.approx(10 / 13), 0.0]
 
 
-def paired(rng, *, n_speakers=8, n=20, gain=0.0, spread=0.0, label=None):
-    speaker = np.repeat(np.arange(n_speakers), n)
-    label = rng.integers(0, 4, len(speaker)) if label is None else label
-    gains = gain + rng.normal(0, spread, n_speakers)
-
-    def predict(p):
-        right = rng.random(len(label)) < p
-        return np.where(right, label, (label + rng.integers(1, 4, len(label))) % 4)
-
-    return PairedRun(
-        label=label,
-        speaker=[f"s{s}" for s in speaker],
-        first=predict(0.5 + gains[speaker]),
-        second=predict(np.full(len(label), 0.5)),
-    )
-
-
-def test_interval_estimate_is_the_mean_of_the_differences():
-    rng = np.random.default_rng(0)
-    runs = [paired(rng, gain=0.2) for _ in range(3)]
-    expected = np.mean(
-        [
-            sk.f1_score(r.label, r.first, average="weighted")
-            - sk.f1_score(r.label, r.second, average="weighted")
-            for r in runs
-        ]
-    )
-    interval = difference_interval(runs, 4, n_resamples=200)
-    assert interval.estimate == pytest.approx(expected)
-    assert interval.low < expected < interval.high
-    assert (interval.n_speakers, interval.n_runs) == (8, 3)
-
-
-def test_interval_equals_a_loop_over_resampled_rows():
-    rng = np.random.default_rng(3)
-    run = paired(rng, n_speakers=5, n=7, gain=0.1)
-    names = sorted(set(run.speaker))
-    draws = np.random.default_rng(9).multinomial(5, np.full(5, 0.2), 300)
-    values = []
-    for draw in draws:
-        rows = np.concatenate(
-            [
-                np.tile(np.flatnonzero(np.array(run.speaker) == name), times)
-                for name, times in zip(names, draw, strict=True)
-            ]
-        ).astype(int)
-        first, second = (
-            sk.f1_score(run.label[rows], g[rows], average="weighted", zero_division=0)
-            for g in (run.first, run.second)
-        )
-        values.append(first - second)
-    interval = difference_interval([run], 4, n_resamples=300, resample_runs=False, seed=9)
-    assert (interval.low, interval.high) == pytest.approx(
-        tuple(np.quantile(values, [0.025, 0.975]))
-    )
-
-
-def test_interval_swaps_sign_with_the_methods_and_is_zero_for_one_method():
-    rng = np.random.default_rng(1)
-    run = paired(rng, gain=0.2)
-    swapped = PairedRun(label=run.label, speaker=run.speaker, first=run.second, second=run.first)
-    there = difference_interval([run], 4, n_resamples=500, seed=4)
-    back = difference_interval([swapped], 4, n_resamples=500, seed=4)
-    assert (there.low, there.high) == pytest.approx((-back.high, -back.low))
-    same = PairedRun(label=run.label, speaker=run.speaker, first=run.first, second=run.first)
-    nothing = difference_interval([same], 4, n_resamples=50)
-    assert (nothing.estimate, nothing.low, nothing.high) == (0.0, 0.0, 0.0)
-
-
-def test_interval_is_wider_when_rows_of_a_speaker_go_together():
-    rng = np.random.default_rng(2)
-    run = paired(rng, n_speakers=6, n=60, gain=0.1, spread=0.2)
-    alone = PairedRun(
-        label=run.label, speaker=[""] * len(run.label), first=run.first, second=run.second
-    )
-    clustered = difference_interval([run], 4, n_resamples=500)
-    by_row = difference_interval([alone], 4, n_resamples=500)
-    assert by_row.n_speakers == 360
-    assert clustered.high - clustered.low > 1.5 * (by_row.high - by_row.low)
-
-
-def test_interval_covers_the_true_difference_about_as_often_as_it_says():
-    rng = np.random.default_rng(5)
-    covered = 0
-    trials = 120
-    for trial in range(trials):
-        label = rng.integers(0, 4, 8 * 20)
-        # A run's own luck moves its difference too, as a training's seed does.
-        runs = [paired(rng, gain=0.15 + rng.normal(0, 0.03), label=label) for _ in range(3)]
-        interval = difference_interval(runs, 4, n_resamples=300, seed=trial)
-        covered += interval.low <= 0.15 <= interval.high
-    assert covered / trials >= 0.9
-
-
-def test_interval_of_one_speaker_is_unknown():
-    run = paired(np.random.default_rng(7), n_speakers=1, n=30, gain=0.3)
-    interval = difference_interval([run, run], 4, n_resamples=50)
-    assert interval.estimate > 0
-    assert np.isnan([interval.low, interval.high]).all()
-
-
-def test_interval_of_runs_on_different_speakers_leaves_out_what_was_not_drawn():
-    rng = np.random.default_rng(6)
-    first, second = paired(rng, n_speakers=2, gain=0.3), paired(rng, n_speakers=2, gain=0.3)
-    other = PairedRun(
-        label=second.label,
-        speaker=[f"other-{s}" for s in second.speaker],
-        first=second.first,
-        second=second.second,
-    )
-    interval = difference_interval([first, other], 4, n_resamples=400)
-    assert interval.n_speakers == 4
-    assert np.isfinite([interval.low, interval.high]).all()
-
-
 @pytest.mark.parametrize(
-    ("runs", "match"),
+    ("name", "reference"),
     [
-        ([], "no run"),
-        (
-            [
-                PairedRun(
-                    label=np.array([-1]),
-                    speaker=["a"],
-                    first=np.array([0]),
-                    second=np.array([0]),
-                )
-            ],
-            "rows without a label",
-        ),
-        (
-            [
-                PairedRun(
-                    label=np.array([0]),
-                    speaker=["a", "b"],
-                    first=np.array([0]),
-                    second=np.array([0]),
-                )
-            ],
-            "columns of one length",
-        ),
+        ("weighted_f1", lambda y, g: sk.f1_score(y, g, average="weighted", zero_division=0)),
+        ("macro_f1", lambda y, g: sk.f1_score(y, g, average="macro", zero_division=0)),
+        ("uar", sk.balanced_accuracy_score),
+        ("accuracy", sk.accuracy_score),
     ],
 )
-def test_interval_refuses_what_it_cannot_compare(runs, match):
-    with pytest.raises(ValueError, match=match):
-        difference_interval(runs, 4)
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+def test_scores_of_many_count_matrices_are_those_of_each(name, reference):
+    rng = np.random.default_rng(3)
+    # Few rows of four classes, so that some are absent among the labels or the guesses.
+    cases = [(rng.integers(0, 4, 6), rng.integers(0, 4, 6)) for _ in range(12)]
+    matrices = np.stack([count_confusion(y, g, 4) for y, g in cases])
+    found = COUNT_SCORES[name](matrices.reshape(3, 4, 4, 4))
+    assert found.shape == (3, 4)
+    assert found.ravel() == pytest.approx([reference(y, g) for y, g in cases])
+
+
+@pytest.mark.parametrize("name", list(COUNT_SCORES))
+def test_scores_of_counts_that_are_all_zero_are_unknown(name):
+    matrices = np.stack([np.zeros((4, 4)), np.eye(4)])
+    found = COUNT_SCORES[name](matrices)
+    assert np.isnan(found[0])
+    assert found[1] == 1

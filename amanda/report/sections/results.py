@@ -4,7 +4,7 @@ import math
 
 from markupsafe import Markup
 
-from amanda.metrics import Interval
+from amanda.intervals import Interval
 from amanda.records import LAST
 from amanda.report.differences import difference, find_baseline, is_direct_transfer, is_plain_sum
 from amanda.report.markup import Cell, Row, Text, figure, note, paragraphs, percent, small, table
