@@ -11,33 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Int64
 
-from amanda.batches import LabelledSplit, Sequences, UnlabelledSplit
+from amanda.batches import LabelledSplit, UnlabelledSplit
 from amanda.methods._base import Method
 from amanda.records import TestRows
 from amanda.standardise import scaling_of, with_scaling
 from amanda.store.errors import InputError
-from amanda.store.features import FeatureFile, ModalityData
+from amanda.store.features import FeatureFile
+from amanda.stored_sequences import StoredSequences
 from amanda.training_data import LABELLED_PARTS, PARTS, TARGET_PARTS, TrainingData, values_file
 
 log = logging.getLogger(__name__)
-
-_ROWS_AT_ONCE = 256
-
-
-class _Stored:
-    """One modality of a file, and how many valid frames each utterance has of it (0: missing)."""
-
-    def __init__(self, modality: ModalityData):
-        self.modality = modality
-        before = np.concatenate([[0], np.cumsum(modality.group["valid"][:].astype(np.int64))])
-        self.n_frames = np.where(modality.usable, np.diff(before[modality.offsets]), 0)
-
-    @property
-    def n_inputs(self) -> int:
-        return self.modality.n_layers * self.modality.width
 
 
 def load_training_data(
@@ -64,7 +49,7 @@ def load_training_data(
     """
     teacher = source if method.labelled == "source" else target
     stored = {
-        file.path: {name: _Stored(file.modality(name)) for name in modalities}
+        file.path: {name: StoredSequences(file.modality(name)) for name in modalities}
         for file in (teacher, target)
     }
     notes: list[str] = []
@@ -73,7 +58,7 @@ def load_training_data(
         file, split = (teacher if part in LABELLED_PARTS else target), part.split("_")[1]
         rows = _usable_rows(file, part, split, stored[file.path], notes)
         sequences = {
-            name: _read(each, rows, folder / values_file(part, name) if folder else None)
+            name: each.read(rows, folder / values_file(part, name) if folder else None)
             for name, each in stored[file.path].items()
         }
         if part in LABELLED_PARTS:
@@ -110,7 +95,7 @@ def _test_rows(target: FeatureFile) -> TestRows:
 
 
 def _usable_rows(
-    file: FeatureFile, part: str, split: str, stored: dict[str, _Stored], notes: list[str]
+    file: FeatureFile, part: str, split: str, stored: dict[str, StoredSequences], notes: list[str]
 ) -> Int64[np.ndarray, "n"]:
     """The rows of a split that training can use. Every test row is predicted, as far as it goes."""
     rows = file.rows(split)
@@ -140,23 +125,6 @@ def _keep(
         if note not in notes:
             notes.append(note)
     return rows[keep]
-
-
-def _read(stored: _Stored, rows: Int64[np.ndarray, "n"], path: Path | None) -> Sequences:
-    """The valid frames of `rows`, block by block."""
-    offsets = np.concatenate([[0], np.cumsum(stored.n_frames[rows])]).astype(np.int64)
-    shape = (int(offsets[-1]), stored.n_inputs)
-    if path is None or not shape[0]:  # an empty file cannot be mapped
-        values = np.empty(shape, np.float16)
-    else:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        values = np.lib.format.open_memmap(path, mode="w+", dtype=np.float16, shape=shape)
-    for start in range(0, len(rows), _ROWS_AT_ONCE):
-        block = rows[start : start + _ROWS_AT_ONCE]
-        read = stored.modality.read(block[stored.n_frames[block] > 0])
-        kept = read.values[read.valid]
-        values[offsets[start] : offsets[start] + len(kept)] = kept.reshape(len(kept), -1)
-    return Sequences(torch.from_numpy(values), offsets)
 
 
 def _check_trainable(
