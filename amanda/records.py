@@ -26,6 +26,7 @@ class EpochRecord:
         alignment: Eq. 9 by modality and "joint"; empty for a method that sees no target rows.
         alignment_relative: the same over ‖C_s‖·‖C_t‖, which does not change with scale.
         psi: weights of Eq. 13 by modality and "joint"; empty without a surrogate.
+        label_prior: shares by class that Eq. 8 drew to, where they were estimated; else empty.
         validators: by name; empty for an epoch that was not evaluated.
         lr: Adam's learning rate in the epoch's last step.
     """
@@ -34,6 +35,7 @@ class EpochRecord:
     alignment: Mapping[str, float] = field(default_factory=dict)
     alignment_relative: Mapping[str, float] = field(default_factory=dict)
     psi: Mapping[str, float] = field(default_factory=dict)
+    label_prior: Mapping[str, float] = field(default_factory=dict)
     validators: Mapping[str, float] = field(default_factory=dict)
     lr: float
 
@@ -74,12 +76,38 @@ class TestRows:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Balance:
+    """How evenly the last epoch's model aligns the modalities; `amanda.balance` defines each part.
+
+    Attributes:
+        loss, relative, floor: by modality and "joint".
+        proxy_a_distance: the same; None where a domain has too few rows.
+        index, index_floor, index_relative: imbalance of the modalities' losses, of what noise alone
+            gives, and of the losses free of scale; None for one modality.
+        psi, pull: weights at these losses; empty without a surrogate.
+    """
+
+    loss: Mapping[str, float]
+    relative: Mapping[str, float]
+    floor: Mapping[str, float]
+    proxy_a_distance: Mapping[str, float | None]
+    index: float | None
+    index_floor: float | None
+    index_relative: float | None
+    psi: Mapping[str, float]
+    pull: Mapping[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
 class RunRecord:
     """One training with one seed.
 
     Attributes:
         test: the rows that every selection's probabilities belong to.
         selections: "last", each validator's, and "oracle" (absent where no test row has a label).
+        test_f1: weighted F1 of each evaluated epoch on the labelled test rows, for judging what
+            chose an epoch; empty without labels.
+        balance: None where a training sees one domain alone.
         wall_s: the training's wall time.
     """
 
@@ -88,6 +116,8 @@ class RunRecord:
     test: TestRows
     epochs: Sequence[EpochRecord]
     selections: Mapping[str, Selection]
+    test_f1: Mapping[int, float] = field(default_factory=dict)
+    balance: Balance | None = None
     wall_s: float
 
 
@@ -112,6 +142,8 @@ def write_run(path: Path, run: RunRecord) -> None:
         "label": [int(label) for label in run.test.label],
         "epochs": [asdict(epoch) for epoch in run.epochs],
         "selections": selections,
+        "test_f1": list(run.test_f1.items()),
+        "balance": run.balance and asdict(run.balance),
     }
     with atomic_path(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, head=np.asarray(json.dumps(head)), **arrays)  # type: ignore[arg-type]
@@ -137,5 +169,7 @@ def read_run(path: Path) -> RunRecord:
             name: Selection(**chosen, probabilities=probabilities[name])
             for name, chosen in head["selections"].items()
         },
+        test_f1={int(epoch): value for epoch, value in head["test_f1"]},
+        balance=head["balance"] and Balance(**head["balance"]),
         wall_s=head["wall_s"],
     )

@@ -69,7 +69,36 @@ class Epoch(_Part):
     alignment: dict[str, Number]
     alignment_relative: dict[str, Number] = {}
     psi: dict[str, Number]
+    label_prior: ByClass = {}
     validators: dict[str, Number]
+
+
+class EpochScore(_Part):
+    """Weighted F1 of one evaluated epoch on the target's test split, for judging choices."""
+
+    epoch: int
+    weighted_f1: Number
+
+
+class SelectionQuality(_Part):
+    """What one rule's choice of an epoch was worth (`amanda.validator_quality`)."""
+
+    rank_correlation: Number
+    regret: Number
+
+
+class BalanceResult(_Part):
+    """How evenly modalities are aligned, on the whole train splits (`amanda.balance`)."""
+
+    loss: dict[str, Number]
+    relative: dict[str, Number]
+    floor: dict[str, Number]
+    proxy_a_distance: dict[str, Number]
+    index: Number
+    index_floor: Number
+    index_relative: Number
+    psi: dict[str, Number]
+    pull: dict[str, Number]
 
 
 class Run(_Part):
@@ -80,6 +109,9 @@ class Run(_Part):
     wall_s: Number
     epochs: list[Epoch]
     selections: dict[str, SelectionResult]
+    test_f1: list[EpochScore] = []
+    selection_quality: dict[str, SelectionQuality] = {}
+    balance: BalanceResult | None = None
 
 
 class MethodResult(_Part):

@@ -12,6 +12,7 @@ from amanda.predictions import Predictions
 from amanda.records import LAST, ORACLE, EpochRecord, RunRecord, Selection
 from amanda.result_schema import Score
 from amanda.store.names import JOINT
+from amanda.validator_quality import judge
 from amanda.validators import VALIDATORS
 
 
@@ -25,14 +26,22 @@ def selection_order(names: Sequence[str]) -> list[str]:
 def score_run(run: RunRecord, label_names: Sequence[str]) -> dict[str, Any]:
     """One entry of `runs` in a result file."""
     names = selection_order(list(run.selections))
+    selections = {
+        name: _selection(run.selections[name], run.test.label, label_names) for name in names
+    }
     return {
         "seed": run.seed,
         "fold": run.fold,
         "wall_s": run.wall_s,
         "epochs": [_epoch(number, e) for number, e in enumerate(run.epochs, start=1)],
-        "selections": {
-            name: _selection(run.selections[name], run.test.label, label_names) for name in names
-        },
+        "selections": selections,
+        "test_f1": [{"epoch": e, "weighted_f1": value} for e, value in run.test_f1.items()],
+        "selection_quality": judge(
+            {number: e.validators for number, e in enumerate(run.epochs, start=1)},
+            run.test_f1,
+            {name: chosen["weighted_f1"] for name, chosen in selections.items()},
+        ),
+        "balance": run.balance and asdict(run.balance),
     }
 
 

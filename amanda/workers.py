@@ -18,6 +18,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from amanda.balance import measure_balance
 from amanda.evaluation import select
 from amanda.loop import train
 from amanda.records import RunRecord, TestRows, write_run
@@ -26,6 +27,7 @@ from amanda.settings import RunSettings
 from amanda.store.atomic import atomic_path
 from amanda.store.errors import AmandaError
 from amanda.training_data import TrainingData, load_mapped
+from amanda.validator_quality import score_epochs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,6 +170,8 @@ def _run(task: Task, data: TrainingData, seed: int) -> Iterator[int]:
         test=task.test,
         epochs=trained.epochs,
         selections=select(trained.evaluations, task.test),
+        test_f1=score_epochs(trained.evaluations, task.test),
+        balance=measure_balance(trained.model, data, task.settings, seed, device),
         wall_s=trained.wall_s,
     )
     if task.keep_model:
