@@ -172,6 +172,8 @@ def _without_clip(empty: SequenceFeatures, reason: DecodedClip) -> SequenceFeatu
 
 def _column(value: Any, name: str, features: Sequence[SequenceFeatures]) -> np.ndarray:
     """One per-utterance dataset, with the type of `value` even when there is no row."""
+    if isinstance(value, str):  # an array of texts would cut them to the length of this one
+        return np.array([f.row[name] for f in features], object)
     like = np.asarray(value)
     stacked = [np.asarray(f.row[name], like.dtype)[None] for f in features]
     return np.concatenate([np.zeros((0, *like.shape), like.dtype), *stacked])

@@ -1,14 +1,14 @@
-"""Which face of a clip is the person's: detections linked over frames, one track chosen.
+"""Who is who in a clip: detections linked over frames to tracks, tracks of one person joined.
 
-Linking: frame by frame, a detection joins the track whose latest box overlaps it most, by
-intersection over union of at least `LINK_OVERLAP`; failing that, the nearest track whose centre is
-within `LINK_DISTANCE` of the face's size and whose size is within a factor of `LINK_SIZE`. Sampled
-frames are far apart, so a head may have moved out of its own box. Tracks stay open to the end of
-the clip: a face comes back after a hand was over it.
+Within a shot, frame by frame, pairs of a track and a detection that look alike
+(`extractors.tracks_look`, at least `LINK_LIKENESS`) are joined in the order of their affinity:
+first those whose boxes overlap by an intersection over union of at least `LINK_OVERLAP`; then those
+whose centres are within `LINK_DISTANCE` of the face's size and whose sizes are within a factor of
+`LINK_SIZE`. Sampled frames are far apart, so a head may have moved out of its own box. Tracks stay
+open to the end of the shot: a face comes back after a hand was over it.
 
-Choosing: a track's score is the mean over all sampled frames of confidence × √(box area / area of
-the person's region), 0 where it has no face. Duration, size and confidence thus count in one
-number between 0 and 1. The highest wins; its score and the runner-up's are stored.
+At a cut all tracks end, because the next shot puts another face in the same place. Tracks that are
+never in one frame together are then joined, the most alike first, down to `JOIN_LIKENESS`.
 """
 
 from collections.abc import Sequence
@@ -18,83 +18,104 @@ import numpy as np
 from jaxtyping import Float
 
 from extractors.faces import Detections
+from extractors.tracks_look import Look, likeness, mean_look
 
 LINK_OVERLAP = 0.3
 LINK_DISTANCE = 1.0
 LINK_SIZE = 2.0
+LINK_LIKENESS = 0.3
+JOIN_LIKENESS = 0.6
 
 Box = Float[np.ndarray, "4"]
 
 
 @dataclass(slots=True)
 class Track:
-    """One face over the frames of a clip.
+    """One person's face over the frames of a clip.
 
     Attributes:
+        number: in order of appearance, from 0.
         boxes: frame number → x0, y0, x1, y1 in pixels.
         confidence: frame number → the detector's score.
+        looks: frame number → how the person looks there; empty where nobody asked.
     """
 
     number: int
     boxes: dict[int, Box] = field(default_factory=dict)
     confidence: dict[int, float] = field(default_factory=dict)
+    looks: dict[int, Look] = field(default_factory=dict)
 
     @property
     def latest(self) -> Box:
         return self.boxes[max(self.boxes)]
 
-    def add(self, frame: int, box: Box, confidence: float) -> None:
+    @property
+    def look(self) -> Look | None:
+        return mean_look(list(self.looks.values())) if self.looks else None
+
+    def add(self, frame: int, box: Box, confidence: float, look: Look | None = None) -> None:
         self.boxes[frame], self.confidence[frame] = box, confidence
+        if look is not None:
+            self.looks[frame] = look
 
-    def score(self, n_frames: int, area_px: float) -> float:
-        """See the module's text."""
-        share = [
-            self.confidence[frame] * np.sqrt(min(1.0, max(0.0, _area(box)) / area_px))
-            for frame, box in self.boxes.items()
-        ]
-        return float(np.sum(share)) / n_frames
-
-
-@dataclass(frozen=True, kw_only=True)
-class Choice:
-    """The chosen track; None and zeros where no frame shows a face."""
-
-    track: Track | None
-    score: float = 0.0
-    runner_up: float = 0.0
-    n_tracks: int = 0
+    def absorb(self, other: "Track") -> None:
+        """Take over another track's frames."""
+        self.boxes |= other.boxes
+        self.confidence |= other.confidence
+        self.looks |= other.looks
 
 
-def link(frames: Sequence[Detections]) -> list[Track]:
-    """Tracks of the detections of consecutive frames, numbered in order of appearance."""
+def link(
+    frames: Sequence[Detections],
+    shots: Sequence[int] | None = None,
+    looks: Sequence[Sequence[Look]] | None = None,
+) -> list[Track]:
+    """Tracks of the detections of consecutive frames, numbered in order of appearance.
+
+    Args:
+        shots: number of the shot that each frame is in, not falling; None for one shot.
+        looks: of each detection of each frame, where there may be several faces.
+    """
     tracks: list[Track] = []
+    shot_of = [0] * len(frames) if shots is None else list(shots)
+    open_tracks: list[Track] = []
     for frame, found in enumerate(frames):
-        free = list(tracks)
-        # Best face first, overlaps before mere nearness, so that a passer-by takes no one's track.
-        joined: dict[int, Track] = {}
-        for affinity in (_overlap_affinity, _near_affinity):
-            for i, box in enumerate(found.boxes):
-                if i in joined or not free:
-                    continue
-                values = [affinity(track.latest, box) for track in free]
-                if max(values) > 0.0:
-                    joined[i] = free.pop(int(np.argmax(values)))
+        if frame and shot_of[frame] != shot_of[frame - 1]:
+            open_tracks = []
+        mine = looks[frame] if looks is not None else [None] * len(found.boxes)
+        joined = _match(open_tracks, found, mine)
         for i, box in enumerate(found.boxes):
             if i not in joined:
                 joined[i] = Track(number=len(tracks))
                 tracks.append(joined[i])
-            joined[i].add(frame, box, float(found.scores[i]))
+                open_tracks.append(joined[i])
+            joined[i].add(frame, box, float(found.scores[i]), mine[i])
     return tracks
 
 
-def choose(tracks: Sequence[Track], n_frames: int, area_px: float) -> Choice:
-    """The track with the highest score; the earlier one where two are equal."""
-    if not tracks:
-        return Choice(track=None)
-    scores = [track.score(n_frames, area_px) for track in tracks]
-    best = int(np.argmax(scores))
-    runner_up = max(scores[:best] + scores[best + 1 :], default=0.0)
-    return Choice(track=tracks[best], score=scores[best], runner_up=runner_up, n_tracks=len(tracks))
+def join(tracks: Sequence[Track]) -> list[Track]:
+    """Tracks of one person made one, by their looks; numbered anew in order of appearance."""
+    people = list(tracks)
+    looks = {id(person): person.look for person in people}
+    while True:
+        best, pair = 0.0, None
+        for i, one in enumerate(people):
+            for other in people[i + 1 :]:
+                if one.boxes.keys() & other.boxes.keys():
+                    continue
+                mine, theirs = looks[id(one)], looks[id(other)]
+                alike = 0.0 if mine is None or theirs is None else likeness(mine, theirs)
+                if alike >= JOIN_LIKENESS and alike > best:
+                    best, pair = alike, (one, other)
+        if pair is None:
+            break
+        pair[0].absorb(pair[1])
+        looks[id(pair[0])] = pair[0].look
+        people.remove(pair[1])
+    people.sort(key=lambda person: (min(person.boxes), person.number))
+    for number, person in enumerate(people):
+        person.number = number
+    return people
 
 
 def overlap(one: Box, other: Box) -> float:
@@ -104,23 +125,45 @@ def overlap(one: Box, other: Box) -> float:
     if width <= 0 or height <= 0:
         return 0.0
     shared = float(width * height)
-    return shared / (_area(one) + _area(other) - shared)
+    return shared / (area(one) + area(other) - shared)
 
 
-def _area(box: Box) -> float:
-    return float((box[2] - box[0]) * (box[3] - box[1]))
+def area(box: Box) -> float:
+    """Of a box, in square pixels."""
+    return max(0.0, float((box[2] - box[0]) * (box[3] - box[1])))
 
 
-def _overlap_affinity(one: Box, other: Box) -> float:
-    value = overlap(one, other)
-    return value if value >= LINK_OVERLAP else 0.0
+def _match(
+    tracks: Sequence[Track], found: Detections, looks: Sequence[Look | None]
+) -> dict[int, Track]:
+    """Which track each detection goes on with; each at most once, the closest pairs first."""
+    pairs = []
+    for i, box in enumerate(found.boxes):
+        for t, track in enumerate(tracks):
+            affinity = _affinity(track, box, looks[i])
+            if affinity > 0.0:
+                pairs.append((-affinity, t, i))
+    joined: dict[int, Track] = {}
+    taken: set[int] = set()
+    for _, t, i in sorted(pairs):
+        if i not in joined and t not in taken:
+            joined[i] = tracks[t]
+            taken.add(t)
+    return joined
 
 
-def _near_affinity(one: Box, other: Box) -> float:
-    """Positive where two boxes can be one head that moved, higher the nearer they are."""
-    size, other_size = np.sqrt(_area(one)), np.sqrt(_area(other))
+def _affinity(track: Track, box: Box, look: Look | None) -> float:
+    """Above 1 where boxes overlap, 0 to 1 where they can be one head that moved, 0 where not."""
+    latest = track.looks.get(max(track.boxes))
+    if look is not None and latest is not None and likeness(latest, look) < LINK_LIKENESS:
+        return 0.0
+    shared = overlap(track.latest, box)
+    if shared >= LINK_OVERLAP:
+        return 1.0 + shared
+    size, other_size = np.sqrt(area(track.latest)), np.sqrt(area(box))
     if min(size, other_size) <= 0 or max(size, other_size) > LINK_SIZE * min(size, other_size):
         return 0.0
-    shift = np.hypot(one[0] + one[2] - other[0] - other[2], one[1] + one[3] - other[1] - other[3])
+    one = track.latest
+    shift = np.hypot(one[0] + one[2] - box[0] - box[2], one[1] + one[3] - box[1] - box[3])
     distance = float(shift) / 2 / float(np.sqrt(size * other_size))
     return max(0.0, 1.0 - distance / LINK_DISTANCE)
