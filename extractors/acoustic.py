@@ -18,6 +18,7 @@ from torch import Tensor
 
 from amanda.store.errors import InputError
 from extractors.base import Extractor, SequenceFeatures
+from extractors.compute import Compute, halving
 from extractors.pretrained import batch_budget, batches_by_length, check_layers, to_numpy
 from extractors.profiles import AcousticSettings
 from extractors.weights import find
@@ -78,7 +79,8 @@ def build(settings: AcousticSettings, *, device: str | torch.device = "cpu") -> 
             such block, or a setting does not fit it.
     """
     located = find(settings.model, settings.revision)
-    encoder = _load(located.path, settings, device)
+    compute = settings.compute(torch.device(device))
+    encoder = _load(located.path, settings, compute)
     check_layers(settings.layers, encoder.n_blocks, settings.model)
     window, overlap = _window_frames(encoder, settings)
     attrs = {
@@ -89,24 +91,26 @@ def build(settings: AcousticSettings, *, device: str | torch.device = "cpu") -> 
         "layers": list(settings.layers),
         "rate_hz": 1 / encoder.hop_s,
         "dtype": "float32",
+        "compute": compute.description,
         "preprocessing": f"16 kHz mono; {encoder.description}; clips over "
         f"{window * encoder.hop_s:g} s in windows of that length overlapping "
-        f"{overlap * encoder.hop_s:g} s, joined at its middle; last block {settings.last_block}",
+        f"{overlap * encoder.hop_s:g} s, joined at its middle; last block {settings.last_block}"
+        f"{compute.precision_note}",
     }
     return AcousticExtractor(
         encoder=encoder, settings=settings, window=window, overlap=overlap, attrs=attrs
     )
 
 
-def _load(path: Path, settings: AcousticSettings, device: str | torch.device) -> SpeechEncoder:
+def _load(path: Path, settings: AcousticSettings, compute: Compute) -> SpeechEncoder:
     from extractors.wav2vec2 import load_wav2vec2
     from extractors.whisper import is_whisper, load_whisper
 
     if is_whisper(path):
-        return load_whisper(path, settings, device=device)
+        return load_whisper(path, settings, compute)
     if settings.full_window:
         raise InputError(f"full_window is for Whisper models, and {settings.model} is another")
-    return load_wav2vec2(path, settings, device=device)
+    return load_wav2vec2(path, settings, compute)
 
 
 def _window_frames(encoder: SpeechEncoder, settings: AcousticSettings) -> tuple[int, int]:
@@ -182,9 +186,13 @@ class AcousticExtractor:
                 prepared[i] = self.encoder.prepare(np.asarray(clip, np.float32))
                 pieces += [(i, w) for w in plan_windows(n_frames, self.window, self.overlap)]
         lengths = [window.stop - window.start for _, window in pieces]
+
+        def run(chosen: list[tuple[int, Window]]) -> list[Tensor]:
+            return list(self.encoder.run([prepared[i] for i, _ in chosen], [w for _, w in chosen]))
+
         for batch in batches_by_length(lengths, self._budget_frames()):
             chosen = [pieces[j] for j in batch]
-            out = self.encoder.run([prepared[i] for i, _ in chosen], [w for _, w in chosen])
+            out = halving(chosen, run, self.encoder.device)
             for (i, window), piece in zip(chosen, out, strict=True):
                 kept = piece[window.keep_start - window.start : window.keep_stop - window.start]
                 where = f"acoustic, {self.attrs['model']}, a clip of {len(clips[i])} samples"

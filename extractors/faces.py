@@ -7,7 +7,6 @@ own library and does not turn it round.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
@@ -16,30 +15,17 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import torch
 from einops import rearrange
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
-from torchvision.ops import batched_nms
 
 from amanda.store.errors import InputError
-from extractors.pretrained import exact
+from extractors.boxes import Detections, decode_boxes, keep_best
+from extractors.compute import BatchSize, Compute
+from extractors.s3fd_boxes import OVERLAP as S3FD_OVERLAP
+from extractors.s3fd_boxes import vectorised_postprocess
 
 MEAN_BGR = (104.0, 117.0, 123.0)
-VARIANCES = (0.1, 0.2)
-"""How both networks scale their offsets: of the centre, and of the logarithm of the size."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Detections:
-    """Faces of one frame, best first.
-
-    Attributes:
-        boxes: (k, 4) x0, y0, x1, y1 in pixels; may reach over the frame's edge.
-        scores: (k,) confidence, 0 to 1.
-    """
-
-    boxes: Float32[np.ndarray, "k 4"]
-    scores: Float32[np.ndarray, "k"]
 
 
 @runtime_checkable
@@ -48,7 +34,6 @@ class FaceDetector(Protocol):
 
     attrs: Mapping[str, Any]
     device: torch.device
-    batch_size: int
     threshold: float
     OVERLAP: float
 
@@ -57,14 +42,13 @@ class FaceDetector(Protocol):
         ...
 
 
-Anchored = tuple[
-    Float[Tensor, "n anchors 4"], Float[Tensor, "n anchors"], Float[Tensor, "anchors 4"]
-]
-"""What a network makes of a batch: offsets from the anchors, scores, and the anchors."""
-
-
 class RetinaFace:
     """RetinaFace with a mobilenet 0.25 backbone (Deng et al. 2019; biubug6/Pytorch_Retinaface).
+
+    Args:
+        batch_size: frames at once; None: by memory on a GPU, 16 on a CPU (larger batches leave its
+            cache: 10.2 ms a 320 × 240 frame at 32, 8.8 at 16).
+        compute: precision and the like; default: exact, on `device`.
 
     Raises:
         InputError: the file does not hold this network's weights.
@@ -74,81 +58,114 @@ class RetinaFace:
     OVERLAP = 0.4
     STEPS_PX = (8, 16, 32)
     SIZES_PX = ((16, 32), (64, 128), (256, 512))
+    CPU_BATCH = 16
 
     def __init__(
         self,
         weights: Path,
         *,
         device: torch.device,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         threshold: float = THRESHOLD,
+        compute: Compute | None = None,
     ):
         from face_alignment.detection.retinaface.net_retinaface import RetinaFace as Network
 
-        self.network = _load(Network(), weights, "RetinaFace mobilenet 0.25").to(device)
-        _fold_batch_norms(self.network)
+        self.compute = compute or Compute(device=device)
+        network = _load(Network(), weights, "RetinaFace mobilenet 0.25")
+        _fold_batch_norms(network)
+        self.network = self.compute.place(network)
+        self._forward = self.compute.compiled(self.network)
         self.device, self.threshold = device, threshold
-        # Larger batches leave a CPU's cache: 10.2 ms a 320 × 240 frame at 32, 8.8 at 16.
-        self.batch_size = min(batch_size, 16) if device.type == "cpu" else batch_size
-        self.attrs: Mapping[str, Any] = {
-            "detector": "retinaface",
-            "threshold": threshold,
-            "overlap": self.OVERLAP,
-        }
+        self.batch = _batch_size(device, batch_size, self.CPU_BATCH)
+        self.attrs: Mapping[str, Any] = _attrs("retinaface", threshold, self.OVERLAP)
 
     def __call__(self, frames: UInt8[np.ndarray, "n height width 3"]) -> list[Detections]:
-        return _detect(self, frames, self._forward)
+        return [found for batch in self.batch.over(frames, self._find) for found in batch]
 
-    def _forward(self, images: Tensor) -> Anchored:
-        offsets, classes, _ = self.network(images)
-        height, width = images.shape[-2:]
-        return offsets, classes[..., 1], _retinaface_priors(height, width).to(images.device)
+    def _find(self, frames: UInt8[np.ndarray, "n height width 3"]) -> list[Detections]:
+        images = _bgr(frames, self.compute)
+        with self.compute.running():
+            offsets, classes, _ = self._forward(images)
+            height, width = images.shape[-2:]
+            anchors = _retinaface_anchors(height, width).to(images.device)
+            scores = classes[..., 1].float()
+            frame, anchor = torch.nonzero(scores > self.threshold, as_tuple=True)
+            return keep_best(
+                decode_boxes(offsets[frame, anchor].float(), anchors[anchor]),
+                scores[frame, anchor],
+                frame,
+                len(frames),
+                overlap=self.OVERLAP,
+            )
 
 
 class S3fd:
-    """S3FD (Zhang et al. 2017), the detector of face-alignment and of the paper's kind of pipeline.
+    """S3FD (Zhang et al. 2017), the detector of face-alignment and of the paper.
+
+    Args:
+        batch_size: frames at once; None: by memory on a GPU, 4 on a CPU.
+        compute: precision and the like; default: exact, on `device`.
 
     Raises:
         InputError: the file does not hold this network's weights.
     """
 
     THRESHOLD = 0.5
-    OVERLAP = 0.3
-    STEPS_PX = (4, 8, 16, 32, 64, 128)
+    OVERLAP = S3FD_OVERLAP
+    CPU_BATCH = 4
 
     def __init__(
         self,
         weights: Path,
         *,
         device: torch.device,
-        batch_size: int = 32,
+        batch_size: int | None = None,
         threshold: float = THRESHOLD,
+        compute: Compute | None = None,
     ):
         from face_alignment.detection.sfd.net_s3fd import s3fd
 
-        self.network = _load(s3fd(), weights, "S3FD").to(device)
-        self.device, self.batch_size, self.threshold = device, batch_size, threshold
-        self.attrs: Mapping[str, Any] = {
-            "detector": "s3fd",
-            "threshold": threshold,
-            "overlap": self.OVERLAP,
-        }
+        self.compute = compute or Compute(device=device)
+        self.network = self.compute.place(_load(s3fd(), weights, "S3FD"))
+        self._forward = self.compute.compiled(self.network)
+        self.device, self.threshold = device, threshold
+        self.batch = _batch_size(device, batch_size, self.CPU_BATCH)
+        self.attrs: Mapping[str, Any] = _attrs("s3fd", threshold, self.OVERLAP)
 
     def __call__(self, frames: UInt8[np.ndarray, "n height width 3"]) -> list[Detections]:
-        # Its boxes include their last pixel; one more makes the overlap the plain one.
-        return _detect(self, frames, self._forward, last_pixel=1.0)
+        return [found for batch in self.batch.over(frames, self._find) for found in batch]
 
-    def _forward(self, images: Tensor) -> Anchored:
-        maps = self.network(images)
-        offsets, scores, priors = [], [], []
-        for step, classes, boxes in zip(self.STEPS_PX, maps[::2], maps[1::2], strict=True):
-            scores.append(rearrange(classes.softmax(dim=1)[:, 1], "n h w -> n (h w)"))
-            offsets.append(rearrange(boxes, "n c h w -> n (h w) c"))
-            priors.append(_grid_priors(classes.shape[-2], classes.shape[-1], step, (4 * step,)))
-        return torch.cat(offsets, 1), torch.cat(scores, 1), torch.cat(priors).to(images.device)
+    def _find(self, frames: UInt8[np.ndarray, "n height width 3"]) -> list[Detections]:
+        with self.compute.running():
+            return vectorised_postprocess(self.maps(frames), self.threshold)
+
+    def maps(self, frames: UInt8[np.ndarray, "n height width 3"]) -> list[Tensor]:
+        """The network's maps of RGB frames, as `extractors.s3fd_boxes` takes them."""
+        with self.compute.running():
+            return list(self._forward(_bgr(frames, self.compute)))
 
 
 DETECTORS: dict[str, Callable[..., FaceDetector]] = {"retinaface": RetinaFace, "s3fd": S3fd}
+
+
+def _attrs(name: str, threshold: float, overlap: float) -> dict[str, Any]:
+    return {"detector": name, "threshold": threshold, "overlap": overlap}
+
+
+def _batch_size(device: torch.device, asked: int | None, cpu: int) -> BatchSize:
+    """More than suits a CPU's cache is not run there, also when it was asked for."""
+    if asked is not None and device.type == "cpu":
+        asked = min(asked, cpu)
+    return BatchSize(device, asked=asked, cpu=cpu)
+
+
+def _bgr(frames: UInt8[np.ndarray, "n h w 3"], compute: Compute) -> Float[Tensor, "n 3 h w"]:
+    """Frames as both networks take them: BGR, less a mean colour."""
+    rgb = torch.from_numpy(frames).to(compute.device)
+    images = rearrange(rgb, "n h w c -> n c h w").flip(1).float()
+    images -= torch.tensor(MEAN_BGR, device=images.device).view(3, 1, 1)
+    return compute.images(images)
 
 
 def _load(network: nn.Module, weights: Path, what: str) -> nn.Module:
@@ -172,7 +189,7 @@ def _fold_batch_norms(module: nn.Module) -> None:
                 module[i], module[i + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
 
 
-def _grid_priors(
+def _grid_anchors(
     rows: int, columns: int, step: int, sizes: tuple[int, ...]
 ) -> Float[Tensor, "a 4"]:
     """Centre and size in pixels of the anchors of one map: row by row, sizes last."""
@@ -183,42 +200,11 @@ def _grid_priors(
 
 
 @lru_cache(maxsize=8)
-def _retinaface_priors(height: int, width: int) -> Float[Tensor, "a 4"]:
+def _retinaface_anchors(height: int, width: int) -> Float[Tensor, "a 4"]:
     maps = zip(RetinaFace.STEPS_PX, RetinaFace.SIZES_PX, strict=True)
     return torch.cat(
-        [_grid_priors(-(-height // step), -(-width // step), step, sizes) for step, sizes in maps]
+        [_grid_anchors(-(-height // step), -(-width // step), step, sizes) for step, sizes in maps]
     )
 
 
-@exact()
-def _detect(
-    detector: FaceDetector,
-    frames: UInt8[np.ndarray, "n height width 3"],
-    forward: Callable[[Tensor], Anchored],
-    last_pixel: float = 0.0,
-) -> list[Detections]:
-    """Run a network over batches and keep, of boxes that overlap, the best."""
-    found: list[Detections] = []
-    for start in range(0, len(frames), detector.batch_size):
-        rgb = torch.from_numpy(frames[start : start + detector.batch_size]).to(detector.device)
-        images = rearrange(rgb, "n h w c -> n c h w").flip(1).float()
-        images -= torch.tensor(MEAN_BGR, device=images.device).view(3, 1, 1)
-        offsets, scores, priors = forward(images)
-        frame, anchor = torch.nonzero(scores > detector.threshold, as_tuple=True)
-        boxes = _decode(offsets[frame, anchor], priors[anchor])
-        score = scores[frame, anchor]
-        whole = boxes + torch.tensor([0.0, 0.0, last_pixel, last_pixel], device=boxes.device)
-        kept = batched_nms(whole, score, frame, detector.OVERLAP)  # best first
-        for i in range(len(images)):
-            mine = kept[frame[kept] == i]
-            found.append(
-                Detections(boxes=boxes[mine].cpu().numpy(), scores=score[mine].cpu().numpy())
-            )
-    return found
-
-
-def _decode(offsets: Float[Tensor, "k 4"], priors: Float[Tensor, "k 4"]) -> Float[Tensor, "k 4"]:
-    """Corners of boxes given as offsets from anchors (Liu et al. 2016, SSD)."""
-    centre = priors[:, :2] + offsets[:, :2] * VARIANCES[0] * priors[:, 2:]
-    size = priors[:, 2:] * torch.exp(offsets[:, 2:] * VARIANCES[1])
-    return torch.cat([centre - size / 2, centre + size / 2], dim=1)
+__all__ = ["DETECTORS", "Detections", "FaceDetector", "RetinaFace", "S3fd"]

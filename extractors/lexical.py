@@ -17,11 +17,11 @@ from torch import Tensor
 
 from amanda.store.errors import InputError
 from extractors.base import Extractor, SequenceFeatures
+from extractors.compute import Compute, halving
 from extractors.pretrained import (
     batch_budget,
     batches_by_length,
     check_layers,
-    exact,
     find_blocks,
     length_mask,
     load_encoder,
@@ -63,6 +63,7 @@ def build(settings: LexicalSettings, *, device: str | torch.device = "cpu") -> E
     """
     located = find(settings.model, settings.revision)
     tokenizer = _load_tokenizer(located.path)
+    compute = settings.compute(torch.device(device))
     model = load_encoder(located.path, device=device)
     if model.config.is_encoder_decoder:
         model = model.get_encoder()
@@ -80,7 +81,7 @@ def build(settings: LexicalSettings, *, device: str | torch.device = "cpu") -> E
     preprocessing = (
         f"text as given; {type(tokenizer).__name__}; special tokens "
         f"{'stripped' if settings.strip_special else 'kept'}; cut at {limit} tokens; "
-        f"last block {settings.last_block}"
+        f"last block {settings.last_block}{compute.precision_note}"
     )
     attrs = {
         "extractor": "lexical/1",
@@ -90,10 +91,16 @@ def build(settings: LexicalSettings, *, device: str | torch.device = "cpu") -> E
         "layers": list(settings.layers),
         "rate_hz": 0.0,
         "dtype": "float32",
+        "compute": compute.description,
         "preprocessing": preprocessing,
     }
     return LexicalExtractor(
-        model=model, tokenizer=tokenizer, settings=settings, max_tokens=limit, attrs=attrs
+        model=model,
+        tokenizer=tokenizer,
+        settings=settings,
+        max_tokens=limit,
+        compute=compute,
+        attrs=attrs,
     )
 
 
@@ -137,6 +144,7 @@ class LexicalExtractor:
         tokenizer: Any,
         settings: LexicalSettings,
         max_tokens: int,
+        compute: Compute,
         attrs: Mapping[str, Any],
     ):
         self.model = model  # transformers' PreTrainedModel
@@ -147,7 +155,8 @@ class LexicalExtractor:
         self.n_layers = len(settings.layers)
         self.width = int(model.config.hidden_size)
         self.blocks = find_blocks(model, int(model.config.num_hidden_layers))
-        self.device = next(model.parameters()).device
+        self.compute, self.device = compute, compute.device
+        compute.compile_blocks(self.blocks)
 
     def __call__(self, clips: Sequence[str]) -> list[SequenceFeatures]:
         """Features of each text, in the order given.
@@ -163,7 +172,8 @@ class LexicalExtractor:
         for batch in batches_by_length(lengths, budget):
             rows = [full[i] for i in batch]
             chosen = [tokens[row] for row in rows]
-            values = self._run([t.ids for t in chosen if t is not None])
+            ids = [t.ids for t in chosen if t is not None]
+            values = halving(ids, lambda part: list(self._run(part)), self.device)
             for row, text_tokens, value in zip(rows, chosen, values, strict=True):
                 assert text_tokens is not None
                 features[row] = self._features(text_tokens, value[: len(text_tokens.ids)])
@@ -206,7 +216,7 @@ class LexicalExtractor:
         mask = length_mask(lengths, self.device)
         if mask is None:
             mask = torch.ones_like(inputs, dtype=torch.bool)
-        with exact():
+        with self.compute.running():
             return run_blocks(
                 self.blocks,
                 self.settings.layers,

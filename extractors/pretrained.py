@@ -19,6 +19,8 @@ from torch import Tensor, nn
 
 from amanda.store.errors import AmandaError, InputError
 
+Blocks = nn.ModuleList | nn.Sequential
+
 # Parameters that a checkpoint may lack, since features do not depend on them.
 _UNUSED = ("pooler.", "masked_spec_embed", "decoder.", "adapter.")
 
@@ -31,7 +33,7 @@ def load_encoder(folder: Path, *, device: str | torch.device) -> Any:
     """
     from transformers import AutoModel
 
-    with _quiet():
+    with quiet():
         try:
             model, report = AutoModel.from_pretrained(
                 folder, local_files_only=True, dtype=torch.float32, output_loading_info=True
@@ -47,6 +49,31 @@ def load_encoder(folder: Path, *, device: str | torch.device) -> Any:
             "another model than config.json says"
         )
     return model.eval().requires_grad_(False).to(device)
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Tensors by name of a .safetensors file, or of a PyTorch checkpoint; nothing in it is run.
+
+    A training checkpoint's tensors are those under `state_dict` or `model`.
+
+    Raises:
+        InputError: neither kind of file, or objects in it other than tensors and plain data.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            from safetensors.torch import load_file
+
+            return load_file(path)
+        state = torch.load(path, map_location="cpu", weights_only=True)
+        for wrapper in ("state_dict", "model"):
+            if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+                state = state[wrapper]
+        tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+    except Exception as error:
+        raise InputError(f"{path}: no weights can be read from it ({_one_line(error)})") from error
+    if not tensors:
+        raise InputError(f"{path}: no tensors in it")
+    return tensors
 
 
 def model_type(folder: Path) -> str:
@@ -70,7 +97,7 @@ def load_preprocessor(kind: Any, folder: Path, what: str) -> Any:
     Raises:
         InputError: the folder has none; `what` is its name in the message.
     """
-    with _quiet():
+    with quiet():
         try:
             return kind.from_pretrained(folder, local_files_only=True)
         except (OSError, ValueError, RuntimeError, KeyError) as error:
@@ -78,7 +105,8 @@ def load_preprocessor(kind: Any, folder: Path, what: str) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
+    """transformers without chatter and bars."""
     from transformers.utils import logging
 
     level = logging.get_verbosity()
@@ -98,15 +126,16 @@ def _one_line(error: Exception) -> str:
     return text if len(text) <= 200 else f"{text[:200]}…"
 
 
-def find_blocks(model: nn.Module, n_blocks: int) -> nn.ModuleList:
-    """The list of transformer blocks: the outermost module list of that length.
+def find_blocks(model: nn.Module, n_blocks: int) -> Blocks:
+    """The list of transformer blocks: the outermost module list of that length (timm: sequence).
 
     Raises:
         InputError: there is none.
     """
-    for _, module in model.named_modules():
-        if isinstance(module, nn.ModuleList) and len(module) == n_blocks:
-            return module
+    for kind in (nn.ModuleList, nn.Sequential):
+        for module in model.modules():
+            if isinstance(module, kind) and len(module) == n_blocks:
+                return module
     raise InputError(
         f"{type(model).__name__}: no list of {n_blocks} transformer blocks in it; this kind of "
         "model is not known here"
@@ -123,7 +152,7 @@ def check_layers(layers: Sequence[int], n_blocks: int, model: str) -> None:
 
 
 def run_blocks(
-    blocks: nn.ModuleList,
+    blocks: Blocks,
     layers: Sequence[int],
     last_block: Literal["raw", "normed"],
     forward: Callable[[], Float[Tensor, "batch time width"]],
@@ -157,19 +186,7 @@ def run_blocks(
             handle.remove()
     if last_block == "normed" and len(blocks) in layers:
         outputs[len(blocks)] = last_hidden_state
-    return torch.stack([outputs[k] for k in layers], dim=2)
-
-
-@contextmanager
-def exact() -> Iterator[None]:
-    """No gradients; on CUDA, convolutions in float32 and not in TF32, whose error is 1e-3."""
-    with (
-        torch.inference_mode(),
-        torch.backends.cudnn.flags(
-            enabled=True, benchmark=False, deterministic=False, allow_tf32=False
-        ),
-    ):
-        yield
+    return torch.stack([outputs[k].float() for k in layers], dim=2)
 
 
 def batch_budget(asked: int | None, device: torch.device, *, cpu: int, gpu: int) -> int:

@@ -9,15 +9,51 @@ import json
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from amanda.store.errors import InputError, nearest
 
-SPEED_FIELDS = frozenset({"batch_size", "tokens_per_batch", "seconds_per_batch"})
-"""Fields that change how fast features are made, and not the features."""
+if TYPE_CHECKING:
+    import torch
+
+    from extractors.compute import Compute
+
+SPEED_FIELDS = frozenset(
+    {
+        "batch_size",
+        "tokens_per_batch",
+        "seconds_per_batch",
+        "memory_gb",
+        "channels_last",
+        "compile",
+    }
+)
+"""Fields that change how fast features are made, and the features by rounding at most."""
+ADDED: dict[str, dict[str, Any]] = {
+    "lexical": {"precision": "fp32", "pooling": "none"},
+    "acoustic": {"precision": "fp32", "pool_frames": 1},
+    "visual": {
+        "precision": "fp32",
+        "layers": None,
+        "last_block": "normed",
+        "pooling": "auto",
+        "alignment": "box",
+        "landmark_weights": None,
+    },
+}
+"""Fields that came later, with the values that do what was done before. Those are not hashed, so
+that features made without them are still known as what they are."""
+LANDMARKS = "fan-2d"
 
 
 def _ascending(layers: tuple[int, ...]) -> tuple[int, ...]:
@@ -33,7 +69,32 @@ class _Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class LexicalSettings(_Settings):
+class _ModelSettings(_Settings):
+    """How a model is run."""
+
+    precision: Literal["fp32", "tf32", "bf16", "fp16"] = Field(
+        "fp32",
+        description="fp32 is exact. bf16 and fp16 run in autocast, tf32 with its products: faster, "
+        "other features, and named in the file. tf32 and fp16 are for CUDA only.",
+    )
+    compile: bool = Field(
+        False, description="torch.compile: a minute at the start, faster after it; rounding only."
+    )
+
+    def compute(self, device: "torch.device") -> "Compute":
+        """Raises `InputError` when the device does not have the precision."""
+        from extractors.compute import Compute
+
+        channels_last = bool(getattr(self, "channels_last", False))
+        return Compute(
+            device=device,
+            precision=self.precision,
+            channels_last=channels_last,
+            compile=self.compile,
+        )
+
+
+class LexicalSettings(_ModelSettings):
     """A text encoder and what is kept of it."""
 
     model: str = Field(description="Name in `amanda weights list`, hub id, or folder.")
@@ -45,6 +106,10 @@ class LexicalSettings(_Settings):
         "(transformers' last hidden state).",
     )
     strip_special: bool = Field(False, description="Leave out [CLS], [SEP] and the like.")
+    pooling: Literal["none", "word", "mean"] = Field(
+        "none",
+        description="A vector a token (none), a word (the mean of its pieces), or a text (mean).",
+    )
     max_tokens: int | None = Field(None, ge=3, description="Cut longer texts; default: model's.")
     tokens_per_batch: int | None = Field(
         None, ge=1, description="Padded tokens run at once; default: 512, on a GPU 16384."
@@ -52,7 +117,7 @@ class LexicalSettings(_Settings):
     language: str | None = Field(None, description="The model's, where its card does not say.")
 
 
-class AcousticSettings(_Settings):
+class AcousticSettings(_ModelSettings):
     """A speech encoder and what is kept of it."""
 
     model: str = Field(description="Name in `amanda weights list`, hub id, or folder.")
@@ -71,6 +136,9 @@ class AcousticSettings(_Settings):
     normalise: bool | None = Field(
         None, description="Zero mean, unit variance a clip; default: the model's preprocessor."
     )
+    pool_frames: int = Field(
+        1, ge=0, description="Mean of so many consecutive frames; 0: one vector a clip."
+    )
     window_s: float = Field(30.0, gt=0, description="Longer clips run in windows of this length.")
     overlap_s: float = Field(4.0, ge=0, description="Overlap of windows, joined at its middle.")
     seconds_per_batch: float | None = Field(
@@ -79,20 +147,91 @@ class AcousticSettings(_Settings):
     language: str | None = Field(None, description="The model's, where its card does not say.")
 
 
-class VisualSettings(_Settings):
+class VisualSettings(_ModelSettings):
     """A face detector, a face network, and how many frames a clip gives."""
 
     n_frames: int = Field(ge=1, description="Frames sampled evenly over a clip.")
     detector: Literal["retinaface", "s3fd"] = Field(description="Face detector.")
-    detector_weights: str = Field(description="Name in `amanda weights list`, or a file.")
-    model: str = Field(
-        description="mini_xception, apvit, timm:NAME or transformers:HUB-ID, the face network."
+    detector_weights: str = Field(
+        description="Name in `amanda weights list`, a file, or URL#sha256=HASH."
     )
-    weights: str | None = Field(None, description="Name in `amanda weights list`, or a file.")
+    model: str = Field(
+        description="The face network: mini_xception, apvit, timm:MODEL or transformers:MODEL, "
+        "where MODEL is a hub id or a folder (timm: an architecture too, its file in `weights`)."
+    )
+    weights: str | None = Field(
+        None, description="Name in `amanda weights list`, a file, or URL#sha256=HASH."
+    )
     revision: str | None = Field(None, description="Commit or tag on the hub; default: pinned.")
-    crop_px: int = Field(ge=16, description="Width and height of the crop the network takes.")
+    layers: Blocks | None = Field(
+        None, description="Blocks of a timm or transformers model, 1 the first; default: the last."
+    )
+    last_block: Literal["raw", "normed"] = Field(
+        "normed", description="The last block before the model's final norm, or after it."
+    )
+    pooling: Literal["auto", "class", "mean"] = Field(
+        "auto",
+        description="Of a timm or transformers model's tokens: the class token (class), or the "
+        "mean of the patches (mean); auto: the class token where there is one, else the mean.",
+    )
+    crop_px: int | None = Field(
+        None, ge=16, description="Width and height of the crop; default: the network's own."
+    )
+    alignment: Literal["box", "five_points"] = Field(
+        "box",
+        description="box: the square around the detected box. five_points: eyes, nose and mouth, "
+        "found by FAN, turned and scaled to where face networks trained on aligned faces expect.",
+    )
+    landmark_weights: str | None = Field(
+        None, description="Of FAN, for five_points: name, file or URL#sha256=HASH."
+    )
     margin: float = Field(0.0, ge=0, description="Added around the box, as a share of its side.")
-    batch_size: int = Field(32, ge=1, description="Frames or crops run at once.")
+    batch_size: int | None = Field(
+        None, ge=1, description="Frames or crops run at once; default: what memory holds."
+    )
+    memory_gb: float | None = Field(
+        None,
+        gt=0,
+        description="Of a GPU, for the default batch size; default: 70% of the free.",
+    )
+    channels_last: bool = Field(
+        False, description="Memory format of convolutions; faster on most machines, rounding only."
+    )
+
+    @model_validator(mode="after")
+    def _fit(self) -> "VisualSettings":
+        if self.alignment == "five_points" and self.margin:
+            raise ValueError("margin is for alignment: box; five points say themselves how wide")
+        if self.alignment == "box" and self.landmark_weights:
+            raise ValueError("landmark_weights are for alignment: five_points")
+        return self
+
+    @property
+    def network_weights(self) -> str | None:
+        """Name of the face network's weights; None where they must still be named."""
+        kind, _, name = self.model.partition(":")
+        hub_id_or_folder = kind in ("timm", "transformers") and "/" in name
+        return self.weights or (name if hub_id_or_folder else None)
+
+    @property
+    def missing_weights(self) -> str:
+        """What to do where `network_weights` is None, in a sentence."""
+        if self.model != "apvit":
+            return (
+                f"visual.weights: name the weights of {self.model} (a file, or a name in `amanda "
+                "weights list`)"
+            )
+        return (
+            "visual.weights: APViT's checkpoint is on no hub; download it from the link on its "
+            "authors' page (youqingxiaozhua/APViT) and name the file in a profile with `base: "
+            "paper`, as config/paper.yaml does, or take --profile paper_vit, whose face network "
+            "`amanda weights fetch --profile paper_vit` gets"
+        )
+
+    @property
+    def landmarks(self) -> str | None:
+        """Name of the landmark weights where any are used."""
+        return (self.landmark_weights or LANDMARKS) if self.alignment == "five_points" else None
 
 
 class Profile(_Settings):
@@ -115,7 +254,11 @@ class Profile(_Settings):
         content: dict[str, Any] = {}
         for modality in self.modalities:
             section = getattr(self, modality).model_dump(mode="json")
-            content[modality] = {k: v for k, v in section.items() if k not in SPEED_FIELDS}
+            content[modality] = {
+                key: value
+                for key, value in section.items()
+                if key not in SPEED_FIELDS and (key, value) not in ADDED[modality].items()
+            }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -132,9 +275,8 @@ class Profile(_Settings):
             wanted.append((self.acoustic.model, self.acoustic.revision))
         if self.visual:
             wanted.append((self.visual.detector_weights, None))
-            kind, _, hub_id = self.visual.model.partition(":")
-            weights = self.visual.weights or (hub_id if kind == "transformers" else None)
-            wanted.append((weights, self.visual.revision))
+            wanted.append((self.visual.network_weights, self.visual.revision))
+            wanted.append((self.visual.landmarks, None))
         return [(name, revision) for name, revision in wanted if name is not None]
 
 

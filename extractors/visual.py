@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import cv2
@@ -11,21 +10,18 @@ import numpy as np
 import torch
 from jaxtyping import Float32, UInt8
 
+from extractors.alignment import FivePointAligner
 from extractors.base import Extractor, SequenceFeatures, VideoClip
+from extractors.compute import Compute
 from extractors.expression import ExpressionNetwork, build_network
 from extractors.faces import DETECTORS, Detections, FaceDetector
 from extractors.profiles import VisualSettings
-from extractors.speaker import Choice
-from extractors.speaker_clip import ActiveSpeakerModel, find_speaker
-from extractors.speaker_fixes import FixError, read_picture
-from extractors.tracks import Track, area
-from extractors.tracks_look import Look, describe
+from extractors.tracks import Choice, choose, link
 from extractors.video import FRAME_RULE
-from extractors.weights import find
+from extractors.weights import Located, find
 
 MODALITY = "visual"
-TRACK_RULE = "person by place and look, chosen by mouth motion with the sound, duration, size"
-ASD_RULE = "person by place and look, chosen by {model}, duration, size"
+TRACK_RULE = "track by overlap, chosen by duration x size x confidence"
 
 
 def build(settings: VisualSettings, *, device: str = "cpu") -> Extractor:
@@ -35,33 +31,53 @@ def build(settings: VisualSettings, *, device: str = "cpu") -> Extractor:
         InputError: weights are missing or damaged, or a name is not known.
     """
     where = torch.device(device)
+    compute = settings.compute(where)
     detector_weights = find(settings.detector_weights)
     detector = DETECTORS[settings.detector](
-        detector_weights.path, device=where, batch_size=settings.batch_size
+        detector_weights.path, device=where, batch_size=settings.batch_size, compute=compute
     )
     network = build_network(settings, device=where)
+    landmarks = find(settings.landmarks) if settings.landmarks else None
     found_by = (
         f"{settings.detector} {detector_weights.sha256[:12]} at confidence {detector.threshold:g}"
     )
-    asd = None
-    rule = TRACK_RULE
-    crop = f"square box, margin {settings.margin:g}, {network.crop_px} px"
+    crop = f"{_crop_note(settings, landmarks)}, {network.crop_px} px"
     attrs = {
-        "extractor": "visual/2",
+        "extractor": "visual/1",
         **network.attrs,
         "rate_hz": 0.0,
         "n_frames": settings.n_frames,
         "dtype": "float32",
-        "preprocessing": f"{settings.n_frames} frames: {FRAME_RULE}; {found_by}; {rule}; "
-        f"{crop}; {network.input}",
+        "compute": compute.description,
+        "preprocessing": f"{settings.n_frames} frames: {FRAME_RULE}; {found_by}; {TRACK_RULE}; "
+        f"{crop}; {network.input}{compute.precision_note}",
     }
     return VisualExtractor(
         detector=detector,
         network=network,
         margin=settings.margin,
         attrs=attrs,
-        asd=asd,
+        aligner=_aligner(settings, landmarks, compute),
     )
+
+
+def _aligner(
+    settings: VisualSettings, landmarks: Located | None, compute: Compute
+) -> FivePointAligner | None:
+    if landmarks is None:
+        return None
+    return FivePointAligner(
+        landmarks.path,
+        compute=compute,
+        detector=settings.detector,
+        batch_size=settings.batch_size,
+    )
+
+
+def _crop_note(settings: VisualSettings, landmarks: Located | None) -> str:
+    if landmarks is None:
+        return f"square box, margin {settings.margin:g}"
+    return f"aligned by five points of FAN {landmarks.sha256[:12]}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,18 +87,14 @@ class FacesOfClip:
     Attributes:
         boxes: (n, 4) x0, y0, x1, y1 in pixels of the whole frame; zeros where it is not seen.
         scores: (n,) the detector's confidence, 0 where it is not seen.
-        tracks: (n,) number of the person, -1 where it is not seen.
-        choice: which person, and how clear the choice was.
-        runner_up_boxes: (n, 4) of the next best person, likewise.
-        trouble: why a choice of the user's cannot be followed, "" where it can.
+        tracks: (n,) number of the track, -1 where it is not seen.
+        choice: which track, and how clear the choice was.
     """
 
     boxes: Float32[np.ndarray, "n 4"]
     scores: Float32[np.ndarray, "n"]
     tracks: np.ndarray
     choice: Choice
-    runner_up_boxes: Float32[np.ndarray, "n 4"]
-    trouble: str = ""
 
     @property
     def seen(self) -> np.ndarray:
@@ -93,13 +105,11 @@ class VisualExtractor:
     """`VideoClip`s to one vector a frame; see `extractors.base.Extractor`.
 
     A frame without the face has a zero vector and `valid` false; a clip without any has status
-    `no_face`. `extra` holds `boxes` and `runner_up_boxes` (fractions of the whole frame), `score`
-    and `track`; `row` holds `face_score`, `face_runner_up`, `face_rule`, `n_tracks` and the numbers
-    `face_track` and `runner_up_track` of the choice.
+    `no_face`. `extra` holds `boxes` (fractions of the whole frame), `score` and `track`; `row`
+    holds `face_score`, `face_runner_up` and `n_tracks` of the choice.
     """
 
     modality = MODALITY
-    n_layers = 1
 
     def __init__(
         self,
@@ -108,11 +118,11 @@ class VisualExtractor:
         network: ExpressionNetwork,
         margin: float,
         attrs: Mapping[str, Any],
-        asd: ActiveSpeakerModel | None = None,
+        aligner: FivePointAligner | None = None,
     ):
-        self.detector, self.network, self.asd = detector, network, asd
-        self._looks: dict[Path, Look] = {}
+        self.detector, self.network = detector, network
         self.margin, self.attrs, self.width = margin, attrs, network.width
+        self.n_layers, self.aligner = network.n_layers, aligner
 
     def __call__(self, clips: Sequence[VideoClip]) -> list[SequenceFeatures]:
         faces = self.find_faces(clips)
@@ -121,10 +131,10 @@ class VisualExtractor:
         features: list[SequenceFeatures] = []
         start = 0
         for clip, face in zip(clips, faces, strict=True):
-            values = np.zeros((len(clip.frames), 1, self.width), np.float32)
+            values = np.zeros((len(clip.frames), self.n_layers, self.width), np.float32)
             n_seen = int(face.seen.sum())
             if vectors is not None:
-                values[face.seen, 0] = vectors[start : start + n_seen]
+                values[face.seen] = vectors[start : start + n_seen]
             start += n_seen
             features.append(_features(clip, face, values))
         return features
@@ -146,50 +156,19 @@ class VisualExtractor:
             faces = iter(self.detector(together))
             for i in members:
                 found[i] = [next(faces) for _ in views[i]]
-        return [
-            self._one_face(clip, d, region)
-            for clip, d, region in zip(clips, found, regions, strict=True)
-        ]
-
-    def look_of(self, picture: Path) -> Look:
-        """How the person on a picture looks, by its largest face.
-
-        Raises:
-            FixError: no face is found on it.
-        """
-        if picture not in self._looks:
-            image = read_picture(picture)
-            [found] = self.detector(image[None])
-            if not len(found.boxes):
-                raise FixError(f"no face is found on {picture.name}")
-            largest = max(found.boxes, key=area)
-            self._looks[picture] = describe(image, largest)
-        return self._looks[picture]
-
-    def _one_face(
-        self, clip: VideoClip, found: Sequence[Detections], region: tuple[int, int, int, int]
-    ) -> FacesOfClip:
-        """Choose within the region; boxes go back to the whole frame, cut at the region."""
-        n, trouble = len(found), ""
-        try:
-            choice = find_speaker(clip, found, region, self.asd, self.look_of)
-        except FixError as error:
-            choice, trouble = Choice(track=None), str(error)
-        boxes, scores, tracks = _over_frames(choice.track, n, region)
-        runner_up_boxes, _, _ = _over_frames(choice.runner_up, n, region)
-        return FacesOfClip(
-            boxes=boxes,
-            scores=scores,
-            tracks=tracks,
-            choice=choice,
-            runner_up_boxes=runner_up_boxes,
-            trouble=trouble,
-        )
+        return [_one_face(d, region) for d, region in zip(found, regions, strict=True)]
 
     def crop(
         self, clip: VideoClip, faces: FacesOfClip
     ) -> UInt8[np.ndarray, "seen side side channels"]:
         """Crops of the frames that show the face, as the network takes them."""
+        if self.aligner is not None:
+            aligned = self.aligner(
+                [clip.frames[i] for i in np.flatnonzero(faces.seen)],
+                faces.boxes[faces.seen],
+                self.network.crop_px,
+            )
+            return _grey(aligned) if self.network.grey else aligned
         shots = [
             crop_face(frame, box, self.network.crop_px, self.margin, grey=self.network.grey)
             for frame, box, seen in zip(clip.frames, faces.boxes, faces.seen, strict=True)
@@ -197,6 +176,10 @@ class VisualExtractor:
         ]
         side, channels = self.network.crop_px, 1 if self.network.grey else 3
         return np.stack(shots) if shots else np.zeros((0, side, side, channels), np.uint8)
+
+
+def _grey(crops: UInt8[np.ndarray, "n h w 3"]) -> UInt8[np.ndarray, "n h w 1"]:
+    return np.stack([cv2.cvtColor(c, cv2.COLOR_RGB2GRAY) for c in crops])[..., None]
 
 
 def crop_face(
@@ -229,62 +212,40 @@ def crop_face(
 
 
 def _features(
-    clip: VideoClip, face: FacesOfClip, values: Float32[np.ndarray, "n 1 width"]
+    clip: VideoClip, face: FacesOfClip, values: Float32[np.ndarray, "n layers width"]
 ) -> SequenceFeatures:
     height, width = clip.frames.shape[1:3]
     scale = np.array([width, height, width, height], np.float32)
-    choice = face.choice
-    status, detail = _status(face)
+    n_frames, n_seen = len(clip.frames), int(face.seen.sum())
     return SequenceFeatures(
         values=values,
         time_s=clip.time_s,
         valid=face.seen,
-        status=status,
-        detail=detail,
-        extra={
-            "boxes": face.boxes / scale,
-            "runner_up_boxes": face.runner_up_boxes / scale,
-            "score": face.scores,
-            "track": face.tracks,
-        },
+        status="ok" if n_seen else "no_face",
+        detail="" if n_seen else f"no face in any of {n_frames} frames",
+        extra={"boxes": face.boxes / scale, "score": face.scores, "track": face.tracks},
         row={
-            "face_score": np.float32(choice.score),
-            "face_runner_up": np.float32(choice.runner_up_score),
-            "face_track": np.int16(-1 if choice.track is None else choice.track.number),
-            "runner_up_track": np.int16(
-                -1 if choice.runner_up is None else choice.runner_up.number
-            ),
-            "face_rule": choice.rule,
-            "n_tracks": np.int32(choice.n_tracks),
+            "face_score": np.float32(face.choice.score),
+            "face_runner_up": np.float32(face.choice.runner_up),
+            "n_tracks": np.int32(face.choice.n_tracks),
         },
     )
 
 
-def _status(face: FacesOfClip) -> tuple[str, str]:
-    n_frames = len(face.tracks)
-    if face.trouble:
-        return "failed", face.trouble
-    if face.seen.any():
-        return "ok", ""
-    if face.choice.rule == "nobody":
-        return "no_face", "the speaker is not in the picture, as you said"
-    return "no_face", f"no face in any of {n_frames} frames"
-
-
-def _over_frames(
-    track: Track | None, n: int, region: tuple[int, int, int, int]
-) -> tuple[Float32[np.ndarray, "n 4"], Float32[np.ndarray, "n"], np.ndarray]:
-    """Box, confidence and number of a person in each frame; zeros and -1 where not seen."""
+def _one_face(found: Sequence[Detections], region: tuple[int, int, int, int]) -> FacesOfClip:
+    """Link and choose within the region; boxes go back to the whole frame, cut at the region."""
     x0, y0, x1, y1 = region
+    n = len(found)
+    choice = choose(link(found), n, float((x1 - x0) * (y1 - y0)))
     boxes, scores = np.zeros((n, 4), np.float32), np.zeros(n, np.float32)
-    numbers = np.full(n, -1, np.int16)
-    if track is not None:
+    tracks = np.full(n, -1, np.int16)
+    if choice.track is not None:
         low, high = np.array([0, 0, 0, 0]), np.array([x1 - x0, y1 - y0, x1 - x0, y1 - y0])
-        for frame, box in track.boxes.items():
+        for frame, box in choice.track.boxes.items():
             boxes[frame] = np.clip(box, low, high) + np.array([x0, y0, x0, y0])
-            scores[frame] = track.confidence[frame]
-            numbers[frame] = track.number
-    return boxes, scores, numbers
+            scores[frame] = choice.track.confidence[frame]
+            tracks[frame] = choice.track.number
+    return FacesOfClip(boxes=boxes, scores=scores, tracks=tracks, choice=choice)
 
 
 def _region_px(clip: VideoClip) -> tuple[int, int, int, int]:

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from amanda.store.errors import InputError
 from extractors.acoustic import SAMPLE_RATE_HZ, Window
+from extractors.compute import Compute
 from extractors.pretrained import (
-    exact,
     length_mask,
     load_encoder,
     load_preprocessor,
@@ -37,8 +37,10 @@ FAMILY = (*PADDED, *ONE_BY_ONE)
 class Wav2Vec2Encoder:
     """See `extractors.acoustic.SpeechEncoder`."""
 
-    def __init__(self, model: Any, normalise: bool, settings: AcousticSettings):
+    def __init__(self, model: Any, normalise: bool, settings: AcousticSettings, compute: Compute):
         self.model = model  # transformers' PreTrainedModel
+        self.compute = compute
+        compute.compile_blocks(model.encoder.layers)
         self.normalise = normalise
         self.settings = settings
         config = self.model.config
@@ -50,7 +52,7 @@ class Wav2Vec2Encoder:
         self.max_frames = 0  # relative positions: any length
         scale = "zero mean and unit variance a clip" if normalise else "as it is"
         self.description = f"waveform {scale}"
-        self.device = next(model.parameters()).device
+        self.device = compute.device
 
     def n_frames(self, n_samples: int) -> int:
         return (n_samples - self.field) // self.stride + 1
@@ -64,7 +66,7 @@ class Wav2Vec2Encoder:
     def run(
         self, prepared: Sequence[Tensor], windows: Sequence[Window]
     ) -> Float[Tensor, "batch time layers width"]:
-        with exact(), warnings.catch_warnings():
+        with self.compute.running(), warnings.catch_warnings():
             # transformers' WavLM gives torch masks of two types: right, but torch says it will end.
             warnings.filterwarnings("ignore", message="Support for mismatched key_padding_mask")
             fronts = [
@@ -100,9 +102,7 @@ class Wav2Vec2Encoder:
         )
 
 
-def load_wav2vec2(
-    path: Path, settings: AcousticSettings, *, device: str | torch.device
-) -> Wav2Vec2Encoder:
+def load_wav2vec2(path: Path, settings: AcousticSettings, compute: Compute) -> Wav2Vec2Encoder:
     """The model of a folder.
 
     Raises:
@@ -121,7 +121,8 @@ def load_wav2vec2(
         what = "feature extractor, which says whether waveforms are normalised (or set `normalise`)"
         extractor = load_preprocessor(AutoFeatureExtractor, path, what)
         normalise = bool(extractor.do_normalize)
-    return Wav2Vec2Encoder(load_encoder(path, device=device), normalise, settings)
+    model = load_encoder(path, device=compute.device)
+    return Wav2Vec2Encoder(model, normalise, settings, compute)
 
 
 def _stride_and_field(kernels: Sequence[int], strides: Sequence[int]) -> tuple[int, int]:

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from amanda.store.errors import InputError
 from extractors.acoustic import SAMPLE_RATE_HZ, Window
+from extractors.compute import Compute
 from extractors.pretrained import (
-    exact,
     length_mask,
     load_encoder,
     load_preprocessor,
@@ -44,13 +44,15 @@ def is_whisper(path: Path) -> bool:
 class WhisperSpeechEncoder:
     """See `extractors.acoustic.SpeechEncoder`."""
 
-    def __init__(self, encoder: Any, mel: Any, settings: AcousticSettings):
+    def __init__(self, encoder: Any, mel: Any, settings: AcousticSettings, compute: Compute):
         """`encoder` is transformers' WhisperEncoder, `mel` its WhisperFeatureExtractor."""
         if settings.normalise:
             raise InputError(
                 "normalise: true is not for Whisper, which takes waveforms as they are"
             )
         self.encoder = encoder
+        self.compute = compute
+        compute.compile_blocks(encoder.layers)
         self.mel = mel
         self.settings = settings
         self.n_blocks = len(self.encoder.layers)
@@ -61,7 +63,7 @@ class WhisperSpeechEncoder:
         self.max_frames = int(self.encoder.config.max_source_positions)
         frames = "in a silent 30 s window" if settings.full_window else "on the clip's own frames"
         self.description = f"log-mel {mel.feature_size}, {frames}"
-        self.device = next(encoder.parameters()).device
+        self.device = compute.device
 
     def n_frames(self, n_samples: int) -> int:
         return -(-n_samples // self.samples_a_frame)
@@ -97,7 +99,7 @@ class WhisperSpeechEncoder:
         # Zeros, since that is what a convolution sees beyond the end of a clip by itself.
         padded = [nn.functional.pad(piece, (0, longest - piece.shape[1])) for piece in pieces]
         mels = torch.stack(padded).to(self.device)
-        with exact():
+        with self.compute.running():
             return run_blocks(
                 self.encoder.layers,
                 self.settings.layers,
@@ -125,9 +127,7 @@ class WhisperSpeechEncoder:
         return encoder.layer_norm(hidden)
 
 
-def load_whisper(
-    path: Path, settings: AcousticSettings, *, device: str | torch.device
-) -> WhisperSpeechEncoder:
+def load_whisper(path: Path, settings: AcousticSettings, compute: Compute) -> WhisperSpeechEncoder:
     """The encoder of a folder in CTranslate2's or transformers' form."""
     from transformers import WhisperFeatureExtractor
 
@@ -135,8 +135,9 @@ def load_whisper(
         from extractors.whisper_ct2 import load_whisper_encoder
 
         encoder: Any = load_whisper_encoder(path / CTRANSLATE2_FILE)
-        encoder.to(device)
-        n_mels = int(encoder.config.num_mel_bins)
-        return WhisperSpeechEncoder(encoder, WhisperFeatureExtractor(feature_size=n_mels), settings)
-    mel = load_preprocessor(WhisperFeatureExtractor, path, "feature extractor")
-    return WhisperSpeechEncoder(load_encoder(path, device=device).get_encoder(), mel, settings)
+        encoder.to(compute.device)
+        mel: Any = WhisperFeatureExtractor(feature_size=int(encoder.config.num_mel_bins))
+    else:
+        mel = load_preprocessor(WhisperFeatureExtractor, path, "feature extractor")
+        encoder = load_encoder(path, device=compute.device).get_encoder()
+    return WhisperSpeechEncoder(encoder, mel, settings, compute)

@@ -23,8 +23,8 @@ class BrightSquares:
 
     OVERLAP = 0.4
 
-    def __init__(self, *_: Any, device: torch.device, batch_size: int = 32, threshold: float = 0.5):
-        self.device, self.batch_size, self.threshold = device, batch_size, threshold
+    def __init__(self, *_: Any, device: torch.device, threshold: float = 0.5, **_options: Any):
+        self.device, self.threshold = device, threshold
         self.attrs: Mapping[str, Any] = {"detector": "bright squares"}
 
     def __call__(self, frames: np.ndarray) -> list[Detections]:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from amanda.store.errors import AmandaError, InputError
 from extractors.acoustic import build, plan_windows
+from extractors.compute import Compute
 from extractors.profiles import AcousticSettings, load_profile
 from extractors.weights import fetch_profile, locate
 from extractors.whisper import load_whisper
@@ -24,6 +25,7 @@ from extractors.whisper_ct2 import load_whisper_encoder
 
 N_BLOCKS = 3
 TOLERANCE = 1e-5
+ON_CPU = Compute(device=torch.device("cpu"))
 SMALL = {
     "hidden_size": 32,
     "num_hidden_layers": N_BLOCKS,
@@ -193,7 +195,7 @@ def test_a_padded_batch_with_group_norm_would_be_wrong(folders: dict[str, Path])
 
 @pytest.mark.parametrize("length", [400, 401, 12_345, 47_361, 47_999, 48_000])
 def test_log_mel_is_the_front_of_transformers_window(folders: dict[str, Path], length: int) -> None:
-    encoder = load_whisper(folders["whisper"], settings(folders["whisper"]), device="cpu")
+    encoder = load_whisper(folders["whisper"], settings(folders["whisper"]), ON_CPU)
     (wave,) = clips(length)
     reference = transformers.WhisperFeatureExtractor.from_pretrained(folders["whisper"])(
         wave, sampling_rate=16_000, return_tensors="np"

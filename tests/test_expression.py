@@ -102,7 +102,7 @@ def test_equals_numpy(path):
         reference = Numpy(file)
         for i, image in enumerate(images):
             expected, expected_probabilities = reference.forward(image[..., 0])
-            np.testing.assert_allclose(features[i], expected, rtol=1e-4, atol=1e-5)
+            np.testing.assert_allclose(features[i, 0], expected, rtol=1e-4, atol=1e-5)
             np.testing.assert_allclose(probabilities[i], expected_probabilities, atol=1e-5)
     assert np.abs(features[0] - features[1]).max() > 1e-3
 
@@ -115,7 +115,7 @@ def test_batch_size_and_order_do_not_matter(path):
     np.testing.assert_allclose(
         large(np.ascontiguousarray(images[::-1])), large(images)[::-1], atol=1e-5
     )
-    assert large(images[:0]).shape == (0, 128)
+    assert large(images[:0]).shape == (0, 1, 128)
     np.testing.assert_allclose(large.probabilities(images).sum(axis=1), 1, atol=1e-5)
 
 

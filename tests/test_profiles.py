@@ -15,7 +15,7 @@ def write(path: Path, text: str) -> Path:
 
 
 def test_the_built_in_profiles_are_those_of_the_documentation() -> None:
-    assert builtin_profiles() == ["embedded", "paper"]
+    assert builtin_profiles() == ["embedded", "paper", "paper_vit"]
     embedded, paper = load_profile("embedded"), load_profile("paper")
     assert (embedded.visual.n_frames, paper.visual.n_frames) == (16, 64)
     assert (embedded.lexical.model, paper.lexical.model) == (

