@@ -156,7 +156,7 @@ def _epoch(
 ) -> EpochRecord:
     progress = (epoch + 1) / n
     noise = np.exp(rng.normal(0, 0.06, 4))
-    balance = {"norm:1": 0.0, "norm:2": 0.6, "norm:inf": 0.9, "logexp:1": 0.7}[settings.surrogate]
+    balance = {"norm:1": 0.0, "norm:2": 0.6, "norm:inf": 0.9}.get(settings.surrogate, 0.7)
     start = np.array([30.0, 6.0, 12.0])
     end = start.mean() ** balance * start ** (1 - balance) * 0.08
     single = (start * (end / start) ** (progress**0.5)) * noise[:3]

@@ -89,6 +89,11 @@ def code(text: str) -> Markup:
     return Markup('<pre tabindex="0"><code>{}</code></pre>').format(text)
 
 
+def details(summary: Text, content: Markup) -> Markup:
+    """What is folded away until it is asked for."""
+    return Markup("<details><summary>{}</summary>{}</details>").format(summary, content)
+
+
 def small(text: Text) -> Markup:
     """A second line in a cell."""
     return Markup('<span class="small">{}</span>').format(text)

@@ -4,6 +4,7 @@ import datetime
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
@@ -43,6 +44,33 @@ def write_report(results: Sequence[Path], out: Path, features: Sequence[Path] = 
             }
         )
     parts += [_part(section, section.name, page) for section in closing]
+    text = render(
+        title="Adaptation report: " + ", ".join(pair.title for pair in page.pairs),
+        kicker="Adaptation report",
+        heading=[pair.title for pair in page.pairs],
+        standin=page.standin,
+        partly=not all(pair.standin for pair in page.pairs),
+        parts=parts,
+    )
+    write_text(Path(out), text)
+
+
+def render(
+    *,
+    title: str,
+    kicker: str,
+    heading: Sequence[str],
+    standin: bool,
+    partly: bool,
+    parts: Sequence[dict[str, Any]],
+) -> str:
+    """A page in the shell: style, navigation, banner.
+
+    Args:
+        standin: whether generated data is on it; `partly`, not only such.
+        parts: `id`, `title`, `standin`, `content` and `children` (of the same form) of each; those
+            without content or children are left out.
+    """
     environment = Environment(
         loader=PackageLoader("amanda.report", "."),
         autoescape=select_autoescape(),
@@ -52,16 +80,17 @@ def write_report(results: Sequence[Path], out: Path, features: Sequence[Path] = 
     )
     style = resources.files("amanda.report").joinpath("style.css").read_text(encoding="utf-8")
     html = environment.get_template("page.html").render(
-        title="Adaptation report: " + ", ".join(pair.title for pair in page.pairs),
-        pairs=[pair.title for pair in page.pairs],
+        title=title,
+        kicker=kicker,
+        heading=heading,
         style=Markup(style),
-        banner=STANDIN_SENTENCE if page.standin else "",
-        partly=not all(pair.standin for pair in page.pairs),
+        banner=STANDIN_SENTENCE if standin else "",
+        partly=partly,
         parts=[part for part in parts if part["content"] or part["children"]],
         version=__version__,
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
-    write_text(Path(out), number_figures(html))
+    return number_figures(html)
 
 
 def _read(results: Sequence[Path], out: Path, features: Sequence[Path]) -> Page:

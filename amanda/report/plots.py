@@ -98,31 +98,10 @@ def curves(
         n_epochs = max(values.shape[1] for values in series.values())
         if reference is not None:
             axes.axhline(reference, color=MUTED, linewidth=0.8)
-        ends: dict[str, float] = {}
-        for name, values in series.items():
-            epochs = np.arange(1, values.shape[1] + 1)
-            mean = _over_runs(np.nanmean, values)
-            axes.fill_between(
-                epochs,
-                _over_runs(np.nanmin, values),
-                _over_runs(np.nanmax, values),
-                color=COLOURS.get(name, MUTED),
-                alpha=0.13,
-                linewidth=0,
-            )
-            axes.plot(
-                epochs,
-                mean,
-                color=COLOURS.get(name, MUTED),
-                linestyle=DASHES.get(name, "-"),
-                linewidth=1.7,
-                marker="o" if len(epochs) == 1 else "",
-            )
-            finite = mean[np.isfinite(mean)]
-            ends[name] = float(finite[-1]) if len(finite) else float("nan")
+        ends = draw_curves(axes, series, colours=COLOURS, other=MUTED)
         axes.set(title=title, xlabel="Epoch", ylabel=y_label, xlim=(1, max(n_epochs, 2)))
         if log:
-            _log_axis(axes, limits)
+            set_log_axis(axes, limits)
         elif limits:
             axes.set_ylim(*limits)
         axes.set_xticks(np.unique(np.linspace(1, max(n_epochs, 2), 5).round().astype(int)))
@@ -131,6 +110,48 @@ def curves(
         _name_ends(fig, axes, ends)
         said = ", ".join(f"{name} {value:.3g}" for name, value in ends.items())
         return _to_markup(fig, f"{title}: {y_label} over {n_epochs} epochs; at the end {said}")
+
+
+def draw_curves(
+    axes: Axes,
+    series: Mapping[str, Float[np.ndarray, "runs epochs"]],
+    *,
+    colours: Mapping[str, str],
+    other: str,
+    markers: Mapping[str, str] | None = None,
+) -> dict[str, float]:
+    """Draw each series: its mean over runs, and their range as a band. Returns where each ends.
+
+    Args:
+        colours: by name; `other` for a name that is not there.
+        markers: by name, set at a few epochs; without them a single epoch is a dot.
+    """
+    ends: dict[str, float] = {}
+    for name, values in series.items():
+        epochs = np.arange(1, values.shape[1] + 1)
+        mean = _over_runs(np.nanmean, values)
+        colour = colours.get(name, other)
+        axes.fill_between(
+            epochs,
+            _over_runs(np.nanmin, values),
+            _over_runs(np.nanmax, values),
+            color=colour,
+            alpha=0.13,
+            linewidth=0,
+        )
+        axes.plot(
+            epochs,
+            mean,
+            color=colour,
+            linestyle=DASHES.get(name, "-"),
+            linewidth=1.7 if markers is None else None,
+            marker=(markers or {}).get(name, "o" if len(epochs) == 1 else ""),
+            markerfacecolor="white" if markers else None,
+            markevery=max(1, len(epochs) // 6),
+        )
+        finite = mean[np.isfinite(mean)]
+        ends[name] = float(finite[-1]) if len(finite) else float("nan")
+    return ends
 
 
 def dots(rows: Sequence[Dots], *, x_label: str, reference: tuple[str, float] | None) -> Markup:
@@ -206,7 +227,8 @@ def _over_runs(
     return out
 
 
-def _log_axis(axes: Axes, limits: tuple[float, float] | None) -> None:
+def set_log_axis(axes: Axes, limits: tuple[float, float] | None) -> None:
+    """A logarithmic y axis whose ticks are plain numbers."""
     axes.set_yscale("log")
     if limits:
         axes.set_ylim(*limits)

@@ -26,7 +26,7 @@ from amanda.report.markup import Row
 from amanda.result_schema import MethodResult, ResultFile
 from amanda.results import Result
 
-Scope = Literal["opening", "pair", "closing"]
+Scope = Literal["opening", "pair", "closing", "paper"]
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,8 @@ UPPER_BOUND = "Upper bound: trained with target labels"
 def section(
     name: str, title: str, *, scope: Scope, order: int
 ) -> Callable[[Callable[[Any], Markup | str]], Callable[[Any], Markup | str]]:
-    """Register a function that renders a `Pair` (scope "pair") or the `Page`."""
+    """Register a function that renders a `Pair` (scope "pair"), the `PaperPage` of the experiments
+    (scope "paper") or the `Page`."""
 
     def register(render: Callable[[Any], Markup | str]) -> Callable[[Any], Markup | str]:
         if name in SECTIONS and SECTIONS[name].render.__module__ != render.__module__:
