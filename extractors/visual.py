@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -16,12 +17,17 @@ from extractors.compute import Compute
 from extractors.expression import ExpressionNetwork, build_network
 from extractors.faces import DETECTORS, Detections, FaceDetector
 from extractors.profiles import VisualSettings
-from extractors.tracks import Choice, choose, link
+from extractors.speaker import Choice
+from extractors.speaker_clip import ActiveSpeakerModel, find_speaker
+from extractors.speaker_fixes import FixError, read_picture
+from extractors.tracks import Track, area
+from extractors.tracks_look import Look, describe
 from extractors.video import FRAME_RULE
 from extractors.weights import Located, find
 
 MODALITY = "visual"
-TRACK_RULE = "track by overlap, chosen by duration x size x confidence"
+TRACK_RULE = "person by place and look, chosen by mouth motion with the sound, duration, size"
+ASD_RULE = "person by place and look, chosen by {model}, duration, size"
 
 
 def build(settings: VisualSettings, *, device: str = "cpu") -> Extractor:
@@ -41,15 +47,17 @@ def build(settings: VisualSettings, *, device: str = "cpu") -> Extractor:
     found_by = (
         f"{settings.detector} {detector_weights.sha256[:12]} at confidence {detector.threshold:g}"
     )
+    asd = None
+    rule = TRACK_RULE
     crop = f"{_crop_note(settings, landmarks)}, {network.crop_px} px"
     attrs = {
-        "extractor": "visual/1",
+        "extractor": "visual/2",
         **network.attrs,
         "rate_hz": 0.0,
         "n_frames": settings.n_frames,
         "dtype": "float32",
         "compute": compute.description,
-        "preprocessing": f"{settings.n_frames} frames: {FRAME_RULE}; {found_by}; {TRACK_RULE}; "
+        "preprocessing": f"{settings.n_frames} frames: {FRAME_RULE}; {found_by}; {rule}; "
         f"{crop}; {network.input}{compute.precision_note}",
     }
     return VisualExtractor(
@@ -58,6 +66,7 @@ def build(settings: VisualSettings, *, device: str = "cpu") -> Extractor:
         margin=settings.margin,
         attrs=attrs,
         aligner=_aligner(settings, landmarks, compute),
+        asd=asd,
     )
 
 
@@ -87,14 +96,18 @@ class FacesOfClip:
     Attributes:
         boxes: (n, 4) x0, y0, x1, y1 in pixels of the whole frame; zeros where it is not seen.
         scores: (n,) the detector's confidence, 0 where it is not seen.
-        tracks: (n,) number of the track, -1 where it is not seen.
-        choice: which track, and how clear the choice was.
+        tracks: (n,) number of the person, -1 where it is not seen.
+        choice: which person, and how clear the choice was.
+        runner_up_boxes: (n, 4) of the next best person, likewise.
+        trouble: why a choice of the user's cannot be followed, "" where it can.
     """
 
     boxes: Float32[np.ndarray, "n 4"]
     scores: Float32[np.ndarray, "n"]
     tracks: np.ndarray
     choice: Choice
+    runner_up_boxes: Float32[np.ndarray, "n 4"]
+    trouble: str = ""
 
     @property
     def seen(self) -> np.ndarray:
@@ -105,8 +118,9 @@ class VisualExtractor:
     """`VideoClip`s to one vector a frame; see `extractors.base.Extractor`.
 
     A frame without the face has a zero vector and `valid` false; a clip without any has status
-    `no_face`. `extra` holds `boxes` (fractions of the whole frame), `score` and `track`; `row`
-    holds `face_score`, `face_runner_up` and `n_tracks` of the choice.
+    `no_face`. `extra` holds `boxes` and `runner_up_boxes` (fractions of the whole frame), `score`
+    and `track`; `row` holds `face_score`, `face_runner_up`, `face_rule`, `n_tracks` and the numbers
+    `face_track` and `runner_up_track` of the choice.
     """
 
     modality = MODALITY
@@ -119,8 +133,10 @@ class VisualExtractor:
         margin: float,
         attrs: Mapping[str, Any],
         aligner: FivePointAligner | None = None,
+        asd: ActiveSpeakerModel | None = None,
     ):
-        self.detector, self.network = detector, network
+        self.detector, self.network, self.asd = detector, network, asd
+        self._looks: dict[Path, Look] = {}
         self.margin, self.attrs, self.width = margin, attrs, network.width
         self.n_layers, self.aligner = network.n_layers, aligner
 
@@ -156,7 +172,45 @@ class VisualExtractor:
             faces = iter(self.detector(together))
             for i in members:
                 found[i] = [next(faces) for _ in views[i]]
-        return [_one_face(d, region) for d, region in zip(found, regions, strict=True)]
+        return [
+            self._one_face(clip, d, region)
+            for clip, d, region in zip(clips, found, regions, strict=True)
+        ]
+
+    def look_of(self, picture: Path) -> Look:
+        """How the person on a picture looks, by its largest face.
+
+        Raises:
+            FixError: no face is found on it.
+        """
+        if picture not in self._looks:
+            image = read_picture(picture)
+            [found] = self.detector(image[None])
+            if not len(found.boxes):
+                raise FixError(f"no face is found on {picture.name}")
+            largest = max(found.boxes, key=area)
+            self._looks[picture] = describe(image, largest)
+        return self._looks[picture]
+
+    def _one_face(
+        self, clip: VideoClip, found: Sequence[Detections], region: tuple[int, int, int, int]
+    ) -> FacesOfClip:
+        """Choose within the region; boxes go back to the whole frame, cut at the region."""
+        n, trouble = len(found), ""
+        try:
+            choice = find_speaker(clip, found, region, self.asd, self.look_of)
+        except FixError as error:
+            choice, trouble = Choice(track=None), str(error)
+        boxes, scores, tracks = _over_frames(choice.track, n, region)
+        runner_up_boxes, _, _ = _over_frames(choice.runner_up, n, region)
+        return FacesOfClip(
+            boxes=boxes,
+            scores=scores,
+            tracks=tracks,
+            choice=choice,
+            runner_up_boxes=runner_up_boxes,
+            trouble=trouble,
+        )
 
     def crop(
         self, clip: VideoClip, faces: FacesOfClip
@@ -216,36 +270,58 @@ def _features(
 ) -> SequenceFeatures:
     height, width = clip.frames.shape[1:3]
     scale = np.array([width, height, width, height], np.float32)
-    n_frames, n_seen = len(clip.frames), int(face.seen.sum())
+    choice = face.choice
+    status, detail = _status(face)
     return SequenceFeatures(
         values=values,
         time_s=clip.time_s,
         valid=face.seen,
-        status="ok" if n_seen else "no_face",
-        detail="" if n_seen else f"no face in any of {n_frames} frames",
-        extra={"boxes": face.boxes / scale, "score": face.scores, "track": face.tracks},
+        status=status,
+        detail=detail,
+        extra={
+            "boxes": face.boxes / scale,
+            "runner_up_boxes": face.runner_up_boxes / scale,
+            "score": face.scores,
+            "track": face.tracks,
+        },
         row={
-            "face_score": np.float32(face.choice.score),
-            "face_runner_up": np.float32(face.choice.runner_up),
-            "n_tracks": np.int32(face.choice.n_tracks),
+            "face_score": np.float32(choice.score),
+            "face_runner_up": np.float32(choice.runner_up_score),
+            "face_track": np.int16(-1 if choice.track is None else choice.track.number),
+            "runner_up_track": np.int16(
+                -1 if choice.runner_up is None else choice.runner_up.number
+            ),
+            "face_rule": choice.rule,
+            "n_tracks": np.int32(choice.n_tracks),
         },
     )
 
 
-def _one_face(found: Sequence[Detections], region: tuple[int, int, int, int]) -> FacesOfClip:
-    """Link and choose within the region; boxes go back to the whole frame, cut at the region."""
+def _status(face: FacesOfClip) -> tuple[str, str]:
+    n_frames = len(face.tracks)
+    if face.trouble:
+        return "failed", face.trouble
+    if face.seen.any():
+        return "ok", ""
+    if face.choice.rule == "nobody":
+        return "no_face", "the speaker is not in the picture, as you said"
+    return "no_face", f"no face in any of {n_frames} frames"
+
+
+def _over_frames(
+    track: Track | None, n: int, region: tuple[int, int, int, int]
+) -> tuple[Float32[np.ndarray, "n 4"], Float32[np.ndarray, "n"], np.ndarray]:
+    """Box, confidence and number of a person in each frame; zeros and -1 where not seen."""
     x0, y0, x1, y1 = region
-    n = len(found)
-    choice = choose(link(found), n, float((x1 - x0) * (y1 - y0)))
     boxes, scores = np.zeros((n, 4), np.float32), np.zeros(n, np.float32)
-    tracks = np.full(n, -1, np.int16)
-    if choice.track is not None:
+    numbers = np.full(n, -1, np.int16)
+    if track is not None:
         low, high = np.array([0, 0, 0, 0]), np.array([x1 - x0, y1 - y0, x1 - x0, y1 - y0])
-        for frame, box in choice.track.boxes.items():
+        for frame, box in track.boxes.items():
             boxes[frame] = np.clip(box, low, high) + np.array([x0, y0, x0, y0])
-            scores[frame] = choice.track.confidence[frame]
-            tracks[frame] = choice.track.number
-    return FacesOfClip(boxes=boxes, scores=scores, tracks=tracks, choice=choice)
+            scores[frame] = track.confidence[frame]
+            numbers[frame] = track.number
+    return boxes, scores, numbers
 
 
 def _region_px(clip: VideoClip) -> tuple[int, int, int, int]:

@@ -1,4 +1,4 @@
-"""Face detectors against face-alignment's own classes; tracks and their choice by hand."""
+"""Face detectors against face-alignment's own classes; crops and clips by hand."""
 
 from pathlib import Path
 
@@ -17,10 +17,9 @@ from small_models import BrightSquares, write_keras_mini_xception
 from amanda.store.errors import InputError
 from extractors.base import VideoClip
 from extractors.expression import MiniXceptionFeatures
-from extractors.faces import DETECTORS, Detections, RetinaFace, S3fd, _retinaface_anchors
+from extractors.faces import DETECTORS, RetinaFace, S3fd, _retinaface_anchors
 from extractors.media import ClipRequest
 from extractors.profiles import load_profile
-from extractors.tracks import choose, link, overlap
 from extractors.video import read_video_clips
 from extractors.visual import VisualExtractor, build, crop_face
 from extractors.weights import fetch_profile, find
@@ -121,62 +120,6 @@ def test_pickled_code_is_not_run(tmp_path):
     with pytest.raises(InputError, match="not the weights"):
         RetinaFace(tmp_path / "bad.pth", device=CPU)
     assert not (tmp_path / "ran").exists()
-
-
-def found(*boxes: tuple[float, ...]) -> Detections:
-    """Boxes as x0, y0, side, score."""
-    squares = [(x, y, x + side, y + side) for x, y, side, _ in boxes]
-    return Detections(
-        boxes=np.array(squares, np.float32).reshape(-1, 4),
-        scores=np.array([b[3] for b in boxes], np.float32),
-    )
-
-
-def test_overlap_by_hand():
-    # Two 2 × 2 squares that share 1 × 2: 2 / (4 + 4 - 2).
-    assert overlap(np.array([0.0, 0, 2, 2]), np.array([1.0, 0, 3, 2])) == pytest.approx(1 / 3)
-    assert overlap(np.array([0.0, 0, 2, 2]), np.array([2.0, 0, 4, 2])) == 0.0
-
-
-def test_two_people_are_two_tracks_whatever_the_order_of_detections():
-    near = [(10 + 2 * k, 10, 40, 0.9) for k in range(6)]
-    far = [(100 - k, 20, 20, 0.99) for k in range(6)]
-    tracks = link([found(n, f) for n, f in zip(near, far, strict=True)])
-    swapped = link(
-        [
-            found(*((f, n) if k % 2 else (n, f)))
-            for k, (n, f) in enumerate(zip(near, far, strict=True))
-        ]
-    )
-    for result in (tracks, swapped):
-        assert [sorted(t.boxes) for t in result] == [list(range(6))] * 2
-        chosen = choose(result, 6, 160.0 * 120)
-        np.testing.assert_allclose(chosen.track.boxes[0], [10, 10, 50, 50])
-    # By hand: confidence × √(1600 / 19200), and × √(400 / 19200).
-    assert chosen.score == pytest.approx(0.9 * (1600 / 19200) ** 0.5)
-    assert chosen.runner_up == pytest.approx(0.99 * (400 / 19200) ** 0.5)
-    assert chosen.n_tracks == 2
-
-
-def test_duration_counts():
-    # The larger face is there in one frame of five only.
-    frames = [found((10, 10, 30, 0.9)) for _ in range(5)]
-    frames[2] = found((10, 10, 30, 0.9), (100, 10, 60, 0.9))
-    chosen = choose(link(frames), 5, 200.0 * 100)
-    assert sorted(chosen.track.boxes) == [0, 1, 2, 3, 4]
-
-
-def test_a_face_comes_back_and_a_head_moves():
-    frames = [found((10, 10, 30, 0.9)), found(), found(), found((14, 10, 30, 0.9))]
-    frames += [found((38, 12, 30, 0.9))]  # no overlap to speak of, but within one face
-    frames += [found((150, 12, 30, 0.9))]  # somebody else
-    tracks = link(frames)
-    assert [sorted(t.boxes) for t in tracks] == [[0, 3, 4], [5]]
-
-
-def test_no_face_at_all():
-    chosen = choose(link([found(), found()]), 2, 100.0)
-    assert (chosen.track, chosen.score, chosen.runner_up, chosen.n_tracks) == (None, 0.0, 0.0, 0)
 
 
 def test_crop_by_hand():
