@@ -102,6 +102,7 @@ def _walk(
     if not container.streams.audio:
         raise MediaError("no_audio", "the file has no audio stream")
     stream = container.streams.audio[0]
+    stream.codec_context.thread_count = 1
     rate_hz = stream.codec_context.sample_rate
     errors: list[str] = []
     waiting: deque[_Open] = deque()

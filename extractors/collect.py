@@ -14,6 +14,7 @@ from amanda.store.features import ModalityTable, Ragged
 from amanda.store.names import USABLE_STATUSES
 from extractors.base import Extractor, SequenceFeatures, VideoClip
 from extractors.media import Clip, DecodedClip
+from extractors.stages import LOADING, Stages
 
 MAX_CLIPS = 32
 MAX_BYTES = 256 << 20
@@ -33,12 +34,19 @@ class Collector:
     Args:
         build: makes the extractor; called when the first clip arrives, or at the end.
         ids: the id of each row, for messages.
+        stages: counts the time of loading and of the model.
     """
 
     def __init__(
-        self, modality: str, build: Callable[[], Extractor], rows: Sequence[int], ids: Sequence[str]
+        self,
+        modality: str,
+        build: Callable[[], Extractor],
+        rows: Sequence[int],
+        ids: Sequence[str],
+        stages: Stages | None = None,
     ):
         self.modality, self._build = modality, build
+        self._stages = stages or Stages()
         self.rows, self.ids = list(rows), ids
         self._waiting: list[DecodedClip] = []
         self._waiting_bytes = 0
@@ -52,7 +60,7 @@ class Collector:
             self._reason[decoded.row] = decoded
             return
         self._waiting.append(decoded)
-        self._waiting_bytes += _n_bytes(decoded.clip)
+        self._waiting_bytes += decoded.n_bytes
         if len(self._waiting) >= MAX_CLIPS or self._waiting_bytes >= MAX_BYTES:
             self.flush()
 
@@ -108,7 +116,14 @@ class Collector:
         Raises:
             AmandaError: no clip has ever succeeded: then it is the model that fails, not a clip.
         """
-        extractor = self._build()
+        with self._stages.timing(LOADING):
+            extractor = self._build()
+        with self._stages.timing(f"{self.modality} model"):
+            return self._run(extractor, clips)
+
+    def _run(
+        self, extractor: Extractor, clips: Sequence[DecodedClip]
+    ) -> list[SequenceFeatures | DecodedClip]:
         results: list[SequenceFeatures | DecodedClip] = []
         try:
             results += extractor([decoded.clip for decoded in clips])
@@ -177,9 +192,3 @@ def _column(value: Any, name: str, features: Sequence[SequenceFeatures]) -> np.n
     like = np.asarray(value)
     stacked = [np.asarray(f.row[name], like.dtype)[None] for f in features]
     return np.concatenate([np.zeros((0, *like.shape), like.dtype), *stacked])
-
-
-def _n_bytes(clip: Clip) -> int:
-    if isinstance(clip, str):
-        return len(clip)
-    return clip.frames.nbytes if isinstance(clip, VideoClip) else clip.nbytes

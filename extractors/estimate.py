@@ -147,7 +147,7 @@ def _seconds_per_clip(job: Job) -> tuple[dict[str, float], int]:
 
 def _collect(job: Job, modality: str, rows: Sequence[int]) -> None:
     collector = Collector(modality, job.builder(modality), rows, [u.id for u in job.utterances])
-    for decoded in job.reader.read(Source(rows=tuple(rows), cost_s=0.0), modality):
+    for _, decoded in job.reader.read(Source(rows=tuple(rows), cost_s=0.0), [modality]):
         collector.put(decoded)
     collector.flush()
 

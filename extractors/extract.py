@@ -1,33 +1,47 @@
 """The extraction: a manifest in, a feature file out, in shards of whole sources.
 
     for each shard not yet finished:
-        for each source:    decode its clips of each modality → waiting clips → models in batches
+        processes that decode (`extractors.ahead`) → waiting clips → models in batches
         write the shard     (renamed into place when whole)
-    join the shards
+    join the shards, write the ledger
 
-Decoding (`Reader.read`) and models (`Collector`) meet in `_extract_part` alone, so that decoding
-can move to other processes without either being changed.
+A shard holds so few utterances that memory does not grow with the corpus, and no batch reaches over
+its end, so that its features do not depend on which shards an earlier run has finished.
 """
 
+import math
 import sys
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from amanda.device import limit_threads, resolve_device
+from amanda.device import limit_threads, resolve_device, usable_cpus
 from amanda.store.errors import InputError, TooManyFailedError
 from amanda.store.features import FeatureFile, merge_features, write_features
-from amanda.store.names import USABLE_STATUSES, check_corpus_name
+from amanda.store.names import check_corpus_name
 from amanda.store.progress import track
+from extractors.ahead import DecodePool
 from extractors.collect import Collector
 from extractors.estimate import estimate_text, refuse_full_disk
 from extractors.job import Job, make_job
+from extractors.ledger import failures, ledger_path, summary, write_ledger
 from extractors.profiles import load_profile
-from extractors.shards import KEY_ATTR, is_finished, remove_leftovers, shard_folder, shard_path
-from extractors.sources import Source, group_sources, partition
+from extractors.replace import replace_rows
+from extractors.shards import (
+    KEY_ATTR,
+    is_finished,
+    keep_finished,
+    remove_leftovers,
+    shard_folder,
+    shard_path,
+    take_kept,
+)
+from extractors.sources import Source, group_sources, partition, split_long
+from extractors.stages import WAITING, WRITING, Stages
 
-FAILED_STATUSES = ("failed", "unreadable")
-"""What counts against `max_failed`, besides a clip with nothing usable at all."""
+SHARD_ROWS, MAX_SHARDS = 128, 400
+"""A shard holds about so many utterances, and more where there would be too many open files."""
+AHEAD_BYTES = 512 << 20
+MAX_DECODERS = 8
 
 
 def run_extraction(
@@ -44,21 +58,24 @@ def run_extraction(
     downmix: bool = False,
     max_failed: float = 0.2,
     estimate: bool = False,
+    retry_failed: bool = False,
 ) -> str:
-    """Write the feature file of a manifest, or one shard of it.
+    """Write the feature file of a manifest, or one shard of it, and its ledger beside it.
 
-    Finished shards of an interrupted run are used again. The result does not depend on how many
-    shards there are, nor does the order of its rows.
+    Finished shards of an interrupted run are used again, and so is a finished file. The result
+    does not depend on how many shards there are, nor does the order of its rows.
 
     Args:
         shard: (i, n) writes the i-th of n shards to `out`, for `amanda merge`.
+        n_shards: the least number of shards.
         modalities: only these; empty for all of the profile that the corpus has.
         max_failed: the largest share of clips that may fail: that have nothing usable, or a
             modality whose status is `failed` or `unreadable`.
         estimate: only say what it would take.
+        retry_failed: do the clips of a finished file again that have failed, and no others.
 
     Returns:
-        What to print: how many clips of each modality have which status.
+        What to print: how many clips of each modality have which status, and where the time went.
 
     Raises:
         InputError: the usage, the manifest or the profile is wrong, weights are missing, or the
@@ -83,101 +100,150 @@ def run_extraction(
         raise InputError(f"{out}: is a folder; give the name of a file to write")
     remove_leftovers(out.parent, out.stem)
     sources = group_sources(job.utterances)
-    if shard is None:
-        _extract_all(job, partition(sources, n_shards), out)
-    else:
+    if shard is not None:
         index, count = shard
-        part = partition(sources, count)[index]
-        rows = _rows(part)
-        refuse_full_disk(job, rows, out, copies=1)
-        work = _extract_part(job, part, out)
-        for _ in track(work, total=len(rows), what=f"{job.corpus} {index}/{count}: clips"):
-            pass
-    summary, failed = _summary(out)
-    if failed and len(failed) > max_failed * len(job.utterances if shard is None else rows):
-        raise TooManyFailedError(_complaint(out, failed, max_failed, summary))
-    return summary
+        sources, n_shards = partition(sources, count)[index], 1
+    if retry_failed:
+        said = _retry(job, sources, out)
+    elif is_finished(out, job.key, _ids(job, sources)):
+        said = f"{out} is finished; delete it to extract it anew"
+    else:
+        said = _extract(job, sources, out, n_shards)
+    write_ledger(out)
+    text, failed = summary(out)
+    text = f"{text}\n{said}\n  ledger    {ledger_path(out)}"
+    if len(failed) > max_failed * sum(len(source.rows) for source in sources):
+        if shard is not None:
+            keep_finished(out)
+        raise TooManyFailedError(_complaint(out, failed, max_failed, text))
+    return text
 
 
-def _extract_all(job: Job, parts: Sequence[Sequence[Source]], out: Path) -> None:
-    """Write the shards that are missing, join them, remove them."""
+def _extract(job: Job, sources: Sequence[Source], out: Path, n_shards: int) -> str:
+    """Write the shards that are missing, join them, remove them; returns where the time went."""
+    if take_kept(out, job.key, _ids(job, sources)):
+        return f"{out} was finished by an earlier run"
+    pieces = split_long(sources, SHARD_ROWS)
+    n_rows = len(_rows(sources))
+    parts = partition(pieces, max(n_shards, min(MAX_SHARDS, math.ceil(n_rows / SHARD_ROWS))))
     with shard_folder(out) as folder:
         paths = [shard_path(folder, i, len(parts)) for i in range(len(parts))]
-        left = [i for i, path in enumerate(paths) if not is_finished(path, job.key)]
-        rows = [row for i in left for row in _rows(parts[i])]
+        left = [
+            i for i, path in enumerate(paths) if not is_finished(path, job.key, _ids(job, parts[i]))
+        ]
+        missing = _rows([source for i in left for source in parts[i]])
         if left:
-            refuse_full_disk(job, rows, out, copies=2)
-
-        def work() -> Iterator[int]:
-            for i in left:
-                yield from _extract_part(job, parts[i], paths[i])
-
-        total = len(job.utterances)
-        for _ in track(work(), total=total, what=f"{job.corpus}: clips", done=total - len(rows)):
+            refuse_full_disk(job, missing, out, copies=2)
+        stages = _stages(job)
+        work = _write_shards(job, [(parts[i], paths[i]) for i in left], stages)
+        what = f"{job.corpus}: clips"
+        for _ in track(work, total=n_rows, what=what, done=n_rows - len(missing)):
             pass
-        merge_features(paths, out)
+        with stages.timing(WRITING):
+            merge_features(paths, out)
+    return stages.text()
 
 
-def _extract_part(job: Job, sources: Sequence[Source], out: Path) -> Iterator[int]:
-    """Write the features of these sources to `out`; yields each row when its source is decoded."""
-    rows, ids = _rows(sources), [u.id for u in job.utterances]
-    collectors = {m: Collector(m, job.builder(m), rows, ids) for m in job.modalities}
-    reader = job.reader
-    end_s: dict[int, float] = {}
-    for source in sources:
-        for modality, collector in collectors.items():
-            for decoded in reader.read(source, modality):
-                if decoded.end_s is not None:
-                    end_s[decoded.row] = max(decoded.end_s, end_s.get(decoded.row, 0.0))
-                collector.put(decoded)
-        yield from source.rows
-    write_features(
-        out,
-        job.table(rows, end_s),
-        {modality: collector.table() for modality, collector in collectors.items()},
-        corpus=job.corpus,
-        profile=job.profile.name,
-        origin=job.origin,
-        attrs={**job.attrs(), KEY_ATTR: job.key},
-    )
+def _retry(job: Job, sources: Sequence[Source], out: Path) -> str:
+    """Extract the failed clips of a finished file again, and put them in their places."""
+    if not is_finished(out, job.key, _ids(job, sources)):
+        raise InputError(
+            f"{out}: --retry-failed needs a file that is finished, of this manifest, profile and "
+            "options; run the same command without it first"
+        )
+    with FeatureFile(out) as features:
+        failed = failures(features)
+    ids = [u.id for u in job.utterances]
+    kept = [[row for row in source.rows if ids[row] in failed] for source in sources]
+    again = [Source(rows=tuple(rows), cost_s=float(len(rows))) for rows in kept if rows]
+    if not again:
+        return f"{out}: no clip has failed, nothing to do again"
+    with shard_folder(out) as folder:
+        refuse_full_disk(job, range(len(job.utterances)), out, copies=1)
+        path, stages = folder / "again.h5", _stages(job)
+        work = _write_shards(job, [(again, path)], stages)
+        for _ in track(work, total=len(failed), what=f"{job.corpus}: failed clips"):
+            pass
+        replace_rows(out, path)
+    with FeatureFile(out) as features:
+        still = failures(features)
+    return f"{len(failed)} clips done again, {len(failed) - len(still)} mended\n{stages.text()}"
+
+
+def _write_shards(
+    job: Job, shards: Sequence[tuple[Sequence[Source], Path]], stages: Stages
+) -> Iterator[int]:
+    """Write the features of each shard's sources to its path; yields each row when decoded."""
+    ahead_bytes = 0 if stages.in_turn else AHEAD_BYTES
+    ids = [u.id for u in job.utterances]
+    with DecodePool(n_workers=stages.n_decoders, ahead_bytes=ahead_bytes) as pool:
+        every = [source for sources, _ in shards for source in sources]
+        arriving = pool.read(job.reader, every, job.modalities)
+        for sources, path in shards:
+            rows = _rows(sources)
+            collectors = {
+                m: Collector(m, job.builder(m), rows, ids, stages) for m in job.modalities
+            }
+            end_s: dict[int, float] = {}
+            for source in sources:
+                with stages.timing(WAITING):
+                    clips = next(arriving)
+                while True:
+                    with stages.timing(WAITING):
+                        arrival = next(clips, None)
+                    if arrival is None:
+                        break
+                    stages.decoding[arrival.modality] += arrival.seconds
+                    decoded = arrival.decoded
+                    if decoded.end_s is not None:
+                        end_s[decoded.row] = max(decoded.end_s, end_s.get(decoded.row, 0.0))
+                    collectors[arrival.modality].put(decoded)
+                stages.n_clips += len(source.rows)
+                yield from source.rows
+            _write(job, rows, collectors, end_s, path, stages)
+
+
+def _write(
+    job: Job,
+    rows: Sequence[int],
+    collectors: Mapping[str, Collector],
+    end_s: dict[int, float],
+    path: Path,
+    stages: Stages,
+) -> None:
+    tables = {modality: collector.table() for modality, collector in collectors.items()}
+    with stages.timing(WRITING):
+        write_features(
+            path,
+            job.table(rows, end_s),
+            tables,
+            corpus=job.corpus,
+            profile=job.profile.name,
+            origin=job.origin,
+            attrs={**job.attrs(), KEY_ATTR: job.key},
+        )
+
+
+def _stages(job: Job) -> Stages:
+    """How decoding and models share the CPUs: with one, they take turns."""
+    cpus = usable_cpus()
+    if cpus == 1:
+        return Stages(n_decoders=1, in_turn=True)
+    on_gpu = job.device.type == "cuda"
+    return Stages(n_decoders=min(MAX_DECODERS, cpus - 1) if on_gpu else 1, in_turn=False)
 
 
 def _rows(sources: Sequence[Source]) -> list[int]:
     return [row for source in sources for row in source.rows]
 
 
-def _summary(out: Path) -> tuple[str, dict[str, str]]:
-    """How many clips have which status, by modality; and why each failed clip did."""
-    with FeatureFile(out) as features:
-        n = len(features)
-        usable = [False] * n
-        failed: dict[str, str] = {}
-        lines = [f"{out}: {n} utterances of {features.corpus}"]
-        for name in features.modalities:
-            modality = features.modality(name)
-            counts = Counter(modality.status)
-            ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-            shown = ", ".join(f"{count} {status}" for status, count in ordered)
-            lines.append(f"  {name:<9} {shown or 'none'}")
-            seen = set(USABLE_STATUSES)
-            for i, (status, detail) in enumerate(
-                zip(modality.status, modality.detail, strict=True)
-            ):
-                usable[i] |= status in USABLE_STATUSES
-                if status in FAILED_STATUSES:
-                    failed.setdefault(features.ids[i], f"{name}: {detail}")
-                if status not in seen:
-                    seen.add(status)
-                    lines.append(f"            {status}, for example {features.ids[i]}: {detail}")
-        for i in range(n):
-            if not usable[i]:
-                failed.setdefault(features.ids[i], "no modality is usable")
-    return "\n".join(lines), failed
+def _ids(job: Job, sources: Sequence[Source]) -> list[str]:
+    return [job.utterances[row].id for row in _rows(sources)]
 
 
-def _complaint(out: Path, failed: dict[str, str], max_failed: float, summary: str) -> str:
+def _complaint(out: Path, failed: Mapping[str, str], max_failed: float, text: str) -> str:
     first, why = next(iter(failed.items()))
     return (
         f"{out} is written, but {len(failed)} clips failed, more than a share of {max_failed:g} "
-        f"(--max-failed); the first is {first} ({why})\n{summary}"
+        f"(--max-failed); the first is {first} ({why})\n{text}"
     )

@@ -66,6 +66,13 @@ class DecodedClip:
     detail: str = ""
     end_s: float | None = None
 
+    @property
+    def n_bytes(self) -> int:
+        """Memory that the clip takes."""
+        if self.clip is None or isinstance(self.clip, str):
+            return len(self.clip or "")
+        return self.clip.nbytes
+
 
 @contextmanager
 def open_media(path: Path) -> Iterator["av.container.InputContainer"]:

@@ -6,13 +6,16 @@ and a shard is a run of consecutive sources, so that the joined shards hold the 
 same order however many shards there are.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from amanda.store.errors import InputError
 from amanda.store.manifest import Utterance, resolve_path
 from extractors.audio import read_audio_clips
+from extractors.base import VideoClip
 from extractors.media import ClipRequest, DecodedClip, MediaError, open_media
 from extractors.video import pictures_of, read_video_clips
 
@@ -74,25 +77,61 @@ def partition(sources: Sequence[Source], n_shards: int) -> list[list[Source]]:
     return parts
 
 
+def split_long(sources: Sequence[Source], max_rows: int) -> list[Source]:
+    """The sources, those of more than `max_rows` rows cut in several, which are decoded apart."""
+    pieces: list[Source] = []
+    for source in sources:
+        n = -(-len(source.rows) // max_rows)
+        for start in range(0, len(source.rows), max_rows):
+            rows = source.rows[start : start + max_rows]
+            pieces.append(Source(rows=rows, cost_s=source.cost_s / n))
+    return pieces
+
+
 @dataclass(frozen=True, kw_only=True)
 class Reader:
     """Reads the clips of a manifest's rows, modality by modality.
 
     Attributes:
+        utterances: by row.
         n_frames: frames of a video clip.
         downmix: average the channels of sound whose row names none.
+        glimpse_hz: glimpses a second that come with the frames; see `extractors.video`.
+        with_sound: whether the sound of an utterance comes with its frames.
     """
 
     manifest: Path
-    utterances: Sequence[Utterance]
+    utterances: Sequence[Utterance] | Mapping[int, Utterance]
     n_frames: int
     downmix: bool
+    glimpse_hz: float = 0.0
+    with_sound: bool = False
 
-    def read(self, source: Source, modality: str) -> Iterator[DecodedClip]:
-        """Every row of the source once, in any order, as a clip or with a reason."""
-        if modality == "lexical":
-            return self._texts(source)
-        return self._pictures(source) if modality == "visual" else self._sound(source)
+    def of(self, source: Source) -> "Reader":
+        """A reader that knows the rows of this source alone, to be sent elsewhere."""
+        return replace(self, utterances={row: self.utterances[row] for row in source.rows})
+
+    def read(self, source: Source, modalities: Sequence[str]) -> Iterator[tuple[str, DecodedClip]]:
+        """Every row of the source once a modality, in any order, as a clip or with a reason.
+
+        Pictures and sound are each decoded in one pass, also where frames come with sound.
+        """
+        sounds: dict[int, np.ndarray] = {}
+        if "acoustic" in modalities or (self.with_sound and "visual" in modalities):
+            for decoded in self._sound(source):
+                if self.with_sound and isinstance(decoded.clip, np.ndarray):
+                    sounds[decoded.row] = decoded.clip
+                if "acoustic" in modalities:
+                    yield "acoustic", decoded
+        if "visual" in modalities:
+            for decoded in self._pictures(source):
+                if decoded.row in sounds and isinstance(decoded.clip, VideoClip):
+                    clip = replace(decoded.clip, sound=sounds[decoded.row])
+                    decoded = replace(decoded, clip=clip)
+                yield "visual", decoded
+        if "lexical" in modalities:
+            for decoded in self._texts(source):
+                yield "lexical", decoded
 
     def _texts(self, source: Source) -> Iterator[DecodedClip]:
         for row in source.rows:
@@ -119,7 +158,7 @@ class Reader:
                 yield _nothing(row, "no_video", "the row has no path")
         if requests:
             path = resolve_path(self.manifest, self.utterances[source.rows[0]].path)
-            yield from read_video_clips(path, requests, self.n_frames)
+            yield from read_video_clips(path, requests, self.n_frames, glimpse_hz=self.glimpse_hz)
 
     def _sound(self, source: Source) -> Iterator[DecodedClip]:
         by_file: dict[str, list[ClipRequest]] = {}

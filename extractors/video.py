@@ -22,6 +22,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from jaxtyping import Float, UInt8
 
 from extractors.base import Glimpses, VideoClip
@@ -100,14 +101,14 @@ class _Shown:
     rgb: np.ndarray | None = None
     luma: np.ndarray | None = None
 
-    def picture(self) -> UInt8[np.ndarray, "height width 3"]:
+    def picture(self, scaler: "Scaler") -> UInt8[np.ndarray, "height width 3"]:
         if self.rgb is None:
-            self.rgb = _convert(self.frame, self.aspect, "rgb24", MAX_SIDE_PX)
+            self.rgb = scaler(self.frame, self.aspect, "rgb24", MAX_SIDE_PX)
         return self.rgb
 
-    def glimpse(self) -> UInt8[np.ndarray, "height width"]:
+    def glimpse(self, scaler: "Scaler") -> UInt8[np.ndarray, "height width"]:
         if self.luma is None:
-            self.luma = _convert(self.frame, self.aspect, "gray", MAX_GLIMPSE_PX)
+            self.luma = scaler(self.frame, self.aspect, "gray", MAX_GLIMPSE_PX)
         return self.luma
 
 
@@ -123,13 +124,13 @@ class _Open:
     glimpses: list[UInt8[np.ndarray, "height width"]] = field(default_factory=list)
     glimpsed_s: list[float] = field(default_factory=list)
 
-    def take(self, shown: _Shown, *, as_glimpse: bool) -> None:
+    def take(self, shown: _Shown, scaler: "Scaler", *, as_glimpse: bool) -> None:
         at_s = shown.start_s - self.request.start_s
         if not as_glimpse:
-            self.frames.append(shown.picture())
+            self.frames.append(shown.picture(scaler))
             self.times_s.append(at_s)
         elif not self.glimpsed_s or at_s > self.glimpsed_s[-1]:
-            self.glimpses.append(shown.glimpse())
+            self.glimpses.append(shown.glimpse(scaler))
             self.glimpsed_s.append(at_s)
 
     def all_glimpses(self) -> Glimpses | None:
@@ -158,6 +159,7 @@ class _Walk:
         self.zero_s = clock_start_s(container)
         self.time_base = self.stream.time_base or Fraction(1, av.time_base)
         self.times_by_order = container.format.name == "avi"
+        self.scaler = Scaler()
         self.errors: list[str] = []
         rate = self.stream.average_rate or self.stream.base_rate
         self.frame_s = float(1 / rate) if rate else 0.0
@@ -186,7 +188,7 @@ class _Walk:
             # Before the first frame, the first; after the last has gone, none.
             on_show = self.shown or self.ahead
             if on_show is not None and (self.ahead is not None or instant_s < on_show.end_s):
-                clip.take(on_show, as_glimpse=as_glimpse)
+                clip.take(on_show, self.scaler, as_glimpse=as_glimpse)
             clip.n_left -= 1
             if not clip.n_left:
                 yield self._finish(waiting.pop(i))
@@ -301,21 +303,31 @@ class _Walk:
         return last_s
 
 
-def _convert(
-    frame: "av.VideoFrame", aspect: Fraction, pixels: str, max_side_px: int
-) -> UInt8[np.ndarray, "height width *channels"]:
-    """A frame as a player shows it: square pixels, upright; no side longer than `max_side_px`."""
-    width, height = frame.width, frame.height
-    if aspect > 0 and aspect != 1:
-        width = max(1, round(width * aspect))
-    shrink = max(1.0, max(width, height) / max_side_px)
-    width, height = max(1, round(width / shrink)), max(1, round(height / shrink))
-    if (width, height) != (frame.width, frame.height):
-        array = frame.to_ndarray(width=width, height=height, format=pixels, interpolation="AREA")
-    else:
-        array = frame.to_ndarray(format=pixels)
-    turns = round(frame.rotation / 90) % 4  # counterclockwise, as np.rot90 turns
-    return np.ascontiguousarray(np.rot90(array, turns)) if turns else array
+class Scaler:
+    """Pictures of frames as a player shows them: square pixels, upright.
+
+    One libswscale context a format serves all frames of a video, and runs on the calling thread:
+    by itself PyAV sets one up for every frame and starts a thread a CPU.
+    """
+
+    def __init__(self) -> None:
+        self._contexts: dict[str, VideoReformatter] = {}
+
+    def __call__(
+        self, frame: "av.VideoFrame", aspect: Fraction, pixels: str, max_side_px: int
+    ) -> UInt8[np.ndarray, "height width *channels"]:
+        """The frame as `pixels` (rgb24, gray), no side longer than `max_side_px`."""
+        width, height = frame.width, frame.height
+        if aspect > 0 and aspect != 1:
+            width = max(1, round(width * aspect))
+        shrink = max(1.0, max(width, height) / max_side_px)
+        width, height = max(1, round(width / shrink)), max(1, round(height / shrink))
+        how = "BILINEAR" if (width, height) == (frame.width, frame.height) else "AREA"
+        context = self._contexts.setdefault(pixels, VideoReformatter())
+        scaled = context.reformat(frame, width, height, pixels, interpolation=how, threads=1)
+        array = scaled.to_ndarray()
+        turns = round(frame.rotation / 90) % 4  # counterclockwise, as np.rot90 turns
+        return np.ascontiguousarray(np.rot90(array, turns)) if turns else array
 
 
 __all__ = ["FRAME_RULE", "SEEK_GAP_S", "pictures_of", "read_video_clips", "sample_instants"]

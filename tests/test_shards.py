@@ -84,9 +84,9 @@ def test_leftovers_of_killed_processes_go_and_nothing_else(tmp_path):
 def test_a_file_that_is_no_shard_of_this_run_is_not_finished(tmp_path):
     path = shard_path(tmp_path, 3, 8)
     assert path.name == "003-of-008.h5"
-    assert not is_finished(path, "key")
+    assert not is_finished(path, "key", [])
     path.write_text("cut short")
-    assert not is_finished(path, "key")
+    assert not is_finished(path, "key", [])
 
 
 def _hold(out, ready, go) -> None:
