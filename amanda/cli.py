@@ -15,6 +15,7 @@ import typer
 from amanda import __version__, commands_statistics
 from amanda.commands_doctor import doctor
 from amanda.commands_experiments import experiments_app, progress
+from amanda.commands_predict import predict
 from amanda.store.errors import AmandaError, InputError
 
 INTERRUPTED = 130
@@ -493,6 +494,7 @@ def report(
     typer.echo(f"{out}: written")
 
 
+app.command()(predict)
 app.command()(doctor)
 app.command()(progress)
 app.add_typer(experiments_app, name="experiments")

@@ -25,6 +25,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from amanda import __version__
+from amanda.calibration import Calibration
 from amanda.predictions import file_sha256
 from amanda.settings import RunSettings
 from amanda.store.errors import InputError
@@ -45,7 +46,8 @@ class ModelCard(BaseModel):
         extraction: by modality, the identity of the features it was trained on: extractor, model,
             revision, layers, preprocessing and sha256, as in the feature file.
         selection: the rule that chose the epoch, as "last".
-        temperature: what logits are divided by to calibrate them; null when not fitted.
+        profile: of the extraction that made the features; "" where they were made elsewhere.
+        calibration: the temperature that logits are divided by; null when not fitted.
         weights_sha256: of model.safetensors.
     """
 
@@ -65,7 +67,8 @@ class ModelCard(BaseModel):
     seed: int
     selection: str
     epoch: int
-    temperature: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
+    profile: str = ""
+    calibration: Calibration | None = None
     weights_sha256: str
 
 
@@ -100,7 +103,8 @@ def save_model(
     epoch: int,
     selection: str = "last",
     standardisation: Mapping[str, Mapping[str, Float[Tensor, "..."]]] | None = None,
-    temperature: float | None = None,
+    profile: str = "",
+    calibration: Calibration | None = None,
 ) -> None:
     """Write a model folder, whole or not at all; a model that was there is replaced.
 
@@ -135,7 +139,8 @@ def save_model(
             seed=seed,
             selection=selection,
             epoch=epoch,
-            temperature=temperature,
+            profile=profile,
+            calibration=calibration,
             weights_sha256=file_sha256(temporary / WEIGHTS),
         )
         text = json.dumps(card.model_dump(mode="json"), indent=1, allow_nan=False)

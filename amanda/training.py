@@ -5,19 +5,22 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from safetensors.torch import load_file
 
-from amanda import TRAIN_VERSION, __version__
-from amanda.batches import warn_if_small
+from amanda import TRAIN_VERSION, __version__, networks
+from amanda.batches import Packer, warn_if_small
+from amanda.calibration import Calibration, fit_calibration
 from amanda.device import machine_memory_mb, resolve_device, usable_cpus
+from amanda.evaluation import predict
 from amanda.loading import load_training_data, size_bytes
 from amanda.loop import context_of, describe, seeded
 from amanda.methods import method_class
@@ -214,11 +217,13 @@ class _Fold:
             if part.scaling is not None
         }
         prefix = f"fold-{self.number}-" if pair.settings.n_folds > 1 else ""
+        architecture = describe(data, pair.settings)
         for run in self.runs:
+            state = load_file(state_file(task.kept, run.seed))
             save_model_folder(
                 folder / f"{prefix}seed-{run.seed}",
-                load_file(state_file(task.kept, run.seed)),
-                architecture=describe(data, pair.settings),
+                state,
+                architecture=architecture,
                 settings=pair.settings,
                 source=pair.infos[0].corpus,
                 target=pair.infos[1].corpus,
@@ -230,7 +235,20 @@ class _Fold:
                 epoch=run.selections[LAST].epoch,
                 selection=LAST,
                 standardisation=standardisation,
+                profile=target.profile,
+                calibration=_calibration(architecture, state, data),
             )
+
+
+def _calibration(
+    architecture: Mapping[str, Any], state: Mapping[str, torch.Tensor], data: TrainingData
+) -> Calibration | None:
+    """Fitted on the labelled val split, which training did not see."""
+    with torch.device("meta"):  # no memory, and no random number, for weights that are replaced
+        model = networks.build(architecture).eval()
+    model.load_state_dict(dict(state), assign=True)
+    answers = predict(model, data.labelled_val, Packer(torch.device("cpu")))
+    return fit_calibration(answers.probabilities[JOINT], data.labelled_val.label)
 
 
 def _resplit(files: Sequence[FeatureFile], settings: RunSettings, fold: int) -> None:
@@ -297,7 +315,10 @@ def _marginal_warnings(
     if not priors:
         return []
     means = [np.nanmean(run.selections[LAST].probabilities[JOINT], axis=0) for run in runs]
-    found, wanted = np.mean(means, axis=0), np.mean([prior.numpy() for prior in priors], axis=0)
+    # An estimated prior moves; what predictions should have reached is the last one.
+    moved = [list(run.epochs[-1].label_prior.values()) for run in runs]
+    found = np.mean(means, axis=0)
+    wanted = np.mean(moved if all(moved) else [prior.numpy() for prior in priors], axis=0)
     if np.abs(found - wanted).sum() / 2 <= MARGINAL_GAP:
         return []
     shares = ", ".join(

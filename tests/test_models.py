@@ -79,7 +79,7 @@ def test_the_card_comes_back(tmp_path):
     saved = load_model(tmp_path / "m")
     assert saved.card.settings == RunSettings(epochs=3)
     assert saved.card.label_names == list(CLASSES)
-    assert (saved.card.seed, saved.card.selection, saved.card.temperature) == (2, "last", None)
+    assert (saved.card.seed, saved.card.selection, saved.card.calibration) == (2, "last", None)
     assert saved.card.extraction["acoustic"]["layers"] == [1, 4, 6]
     torch.testing.assert_close(saved.standardisation["acoustic"]["mean"], torch.arange(5.0))
 
@@ -176,7 +176,10 @@ def test_pickles_are_never_opened(tmp_path, monkeypatch):
             lambda c: c.update(modalities=["visual"]),
             "statistics of 'acoustic', which is no modality",
         ),
-        (lambda c: c.update(temperature=0), "temperature: Input should be greater than 0"),
+        (
+            lambda c: c.update(calibration=dict(temperature=0, n=1, ece_before=0, ece_after=0)),
+            "calibration.temperature: Input should be greater than 0",
+        ),
         (lambda c: c["settings"].update(lr=-1), r"settings\.lr: "),
     ],
 )

@@ -1,0 +1,123 @@
+"""`amanda predict`: clips in, predictions out."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from amanda.store.errors import InputError, TooManyFailedError
+
+
+def predict(
+    model: Annotated[Path, typer.Option(help="Folder that `amanda train --save-model` wrote.")],
+    clips: Annotated[
+        Path,
+        typer.Option(help="Folder of recordings, a CSV that lists them, or a feature file (.h5)."),
+    ],
+    out: Annotated[Path, typer.Option(help="CSV to write.")] = Path("predictions.csv"),
+    profile: Annotated[
+        str, typer.Option(help="Extraction profile; default: the one that the model names.")
+    ] = "",
+    config: Annotated[Path | None, typer.Option(help="Config that defines the profile.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    downmix: Annotated[bool, typer.Option(help="Average the channels of stereo audio.")] = False,
+    max_failed: Annotated[
+        float, typer.Option(help="Exit with 3 when a larger share of clips failed.")
+    ] = 0.2,
+    allow_mismatch: Annotated[
+        bool, typer.Option(help="Take features of other models than the model was trained on.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Predict the emotion of new clips with a trained model.
+
+    Example: `amanda predict --model models/ie2msp/seed-0 --clips clips --out predictions.csv`
+    """
+    from amanda.device import resolve_device
+    from amanda.prediction_table import write_prediction_table
+    from amanda.predictor import load
+
+    predictor = load(model, str(resolve_device(device)))
+    work = out.parent / f".{out.stem}.clips"
+    failed: TooManyFailedError | None = None
+    features = clips
+    if clips.suffix != ".h5":
+        features = work / "clips.h5"
+        try:
+            _extract(
+                _manifest(clips, work),
+                features,
+                profile=profile or predictor.card.profile or "embedded",
+                config=config,
+                device=device,
+                downmix=downmix,
+                max_failed=max_failed,
+            )
+        except TooManyFailedError as error:  # the features are written: the other clips can be had
+            failed = error
+    blocks = predictor.predict(features, allow_mismatch=allow_mismatch)
+    summary = write_prediction_table(out, blocks, predictor.card)
+    typer.echo(summary.to_json() if json else summary.to_text())
+    if failed is not None:
+        raise failed
+    shutil.rmtree(work, ignore_errors=True)
+
+
+def _manifest(clips: Path, work: Path) -> Path:
+    """A manifest of the clips in `work`; every row is to be predicted, no label is read."""
+    import dataclasses
+    import os
+
+    from amanda.store.manifest import read_manifest, write_manifest
+
+    work.mkdir(parents=True, exist_ok=True)
+    listing = clips
+    if clips.is_dir():
+        from corpora.from_folder import draft_manifest
+
+        listing = work / "found.csv"
+        listing.unlink(missing_ok=True)
+        draft = draft_manifest(clips, listing, classes=())
+        for problem in draft.problems:
+            typer.echo(f"left out: {problem}", err=True)
+    elif not clips.exists():
+        raise InputError(f"{clips}: no such file or folder; name clips to predict")
+    step = os.path.relpath(os.path.abspath(listing.parent), os.path.realpath(work))
+
+    def moved(path: str) -> str:
+        return os.path.join(step, path) if path else path
+
+    rows = (
+        dataclasses.replace(
+            row, label="", split="test", path=moved(row.path), audio_path=moved(row.audio_path)
+        )
+        for row in read_manifest(listing, classes=None)
+    )
+    manifest = work / "clips.csv"
+    write_manifest(manifest, rows)
+    return manifest
+
+
+def _extract(
+    manifest: Path,
+    features: Path,
+    *,
+    profile: str,
+    config: Path | None,
+    device: str,
+    downmix: bool,
+    max_failed: float,
+) -> None:
+    from extractors.extract import run_extraction
+
+    text = run_extraction(
+        manifest,
+        features,
+        profile=profile,
+        config=config,
+        device=device,
+        downmix=downmix,
+        max_failed=max_failed,
+    )
+    typer.echo(text, err=True)
