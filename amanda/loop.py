@@ -16,14 +16,15 @@ import torch
 from torch import Tensor, nn
 
 from amanda import networks
-from amanda.batches import Batch, batch_stream, steps_per_epoch
-from amanda.evaluation import Evaluation, Evaluator
+from amanda.batches import Batch, Packer, batch_stream, steps_per_epoch
+from amanda.evaluation import Evaluation, Evaluator, predict
 from amanda.methods import method_class
 from amanda.methods._base import Context, Method, Step, Terms, alignment_losses
 from amanda.networks import Model
 from amanda.records import EpochRecord
 from amanda.settings import RunSettings
 from amanda.store.errors import AmandaError
+from amanda.store.names import JOINT
 from amanda.training_data import TrainingData
 
 GROUPS = ("loss", "alignment", "alignment_relative", "psi")
@@ -54,7 +55,7 @@ def train(
         model = networks.build(architecture).to(device).train()
         method = method_class(settings.method)(settings, context_of(data, settings))
         own = {name: network.to(device).train() for name, network in method.networks.items()}
-        trainer = _Trainer(settings, method, model, own)
+        trainer = Trainer(settings, method, model, own)
         target = data.target_train if method.sees_target else None
         batches = batch_stream(data.labelled_train, target, settings.batch_size, seed, device)
         # The same number of steps for every method of a pair, whether it sees the target or not.
@@ -73,7 +74,12 @@ def train(
             if epoch % settings.eval_every == 0 or epoch == settings.epochs:
                 evaluations.append(evaluator(model, epoch))
                 validators = dict(evaluations[-1].validators)
-            epochs.append(EpochRecord(**means, validators=validators, lr=trainer.lr))
+            prior = method.estimated_prior
+            epochs.append(
+                EpochRecord(**means, label_prior=prior, validators=validators, lr=trainer.lr)
+            )
+            if method.estimates_prior and epoch < settings.epochs:
+                _estimate_prior(method, model, data, device)
             yield epochs[-1]
     return Trained(
         model=model.eval(),
@@ -81,6 +87,17 @@ def train(
         epochs=epochs,
         evaluations=evaluations,
         wall_s=time.monotonic() - start_s,
+    )
+
+
+def _estimate_prior(method: Method, model: Model, data: TrainingData, device: torch.device) -> None:
+    """Give `method` the predictions in evaluation mode that it estimates the target's shares by."""
+    model.eval()
+    packer = Packer(device)
+    val, target = (predict(model, part, packer) for part in (data.labelled_val, data.target_train))
+    model.train()
+    method.estimate_prior(
+        val.probabilities[JOINT], data.labelled_val.label, target.probabilities[JOINT]
     )
 
 
@@ -128,7 +145,7 @@ def lr_share(progress: float, constant_share: float) -> float:
     return (1 - progress) / (1 - constant_share)
 
 
-class _Trainer:
+class Trainer:
     """One step of the optimiser at a time."""
 
     def __init__(

@@ -47,7 +47,11 @@ class RunSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     method: str = Field("amanda", description="Name of a file in amanda/methods/.")
-    surrogate: str = Field("norm:2", description="norm:P (P ≥ 1 or inf) or logexp:T (T > 0).")
+    surrogate: str = Field(
+        "norm:2",
+        description="norm:P (P ≥ 1 or inf), logexp:T (T > 0), or phi:MODULE.PAIR, functions of "
+        "your own.",
+    )
     surrogate_over: Literal["all", "modalities"] = Field(
         "all", description="Whether the joint branch's alignment loss enters the surrogate."
     )
@@ -95,8 +99,10 @@ class RunSettings(BaseModel):
         "representation", description="Where covariances are matched (Eq. 9)."
     )
     covariance: Literal["centred", "uncentred"] = Field("centred", description="C of Eq. 9.")
-    label_prior: Literal["source", "uniform", "given", "none"] = Field(
-        "source", description="What target predictions are drawn to (Eq. 8)."
+    label_prior: Literal["source", "uniform", "given", "estimated", "none"] = Field(
+        "source",
+        description="What target predictions are drawn to (Eq. 8); estimated: by expectation "
+        "maximisation after every epoch, from predictions calibrated on source val.",
     )
     given_prior: tuple[float, ...] | None = Field(None, description="For label_prior: given.")
     label_alignment: Literal["method", "with", "without"] = Field(

@@ -8,6 +8,7 @@ of modalities, plus one for the joint representation (`surrogate_over: all`).
 |---|---|---|---|
 | norm:P, P ≥ 1 or inf | a^P | ‖a‖_P | a_m^(P−1) / ‖a‖_P^(P−1) (Eq. 14) |
 | logexp:T, T > 0 | exp(T·a) | ln(Σ exp(T·a)) / T | softmax of T·a (Eq. 15, its sum over all K) |
+| phi:MODULE.PAIR | yours | φ⁻¹(Σ φ(a)) | by differentiation (`amanda.given_surrogate`) |
 
 What holds exactly, and is tested: for norms Σψa = h (Euler) and ‖ψ‖_q = 1 with 1/P + 1/q = 1; for
 log-exp Σψ = 1 and h − Σψa = H(ψ)/T, the entropy of ψ; P = 1 has every ψ = 1; P = inf shares ψ among
@@ -24,6 +25,8 @@ from typing import Any
 
 from jaxtyping import Float
 
+from amanda.given_surrogate import KIND as GIVEN
+from amanda.given_surrogate import GivenSurrogate, parse_given
 from amanda.store.errors import InputError, nearest
 
 Losses = Float[Any, "losses"]
@@ -118,15 +121,18 @@ KINDS: Mapping[str, Kind] = {
 }
 
 
-def parse_surrogate(text: str) -> Surrogate:
-    """`Surrogate` of its name, for example "norm:2", "norm:inf" or "logexp:0.5".
+def parse_surrogate(text: str) -> Surrogate | GivenSurrogate:
+    """A surrogate of its name, as "norm:2", "norm:inf", "logexp:0.5" or "phi:mine.sinh".
 
     Raises:
         InputError: an unknown kind (the nearest is named), or a parameter that it cannot have.
     """
     kind, colon, number = text.strip().partition(":")
+    if kind == GIVEN:
+        return parse_given(number)
     if kind not in KINDS:
-        raise InputError(f"surrogate '{text}': no kind '{kind}'; {nearest(kind, list(KINDS))}")
+        known = [*KINDS, GIVEN]
+        raise InputError(f"surrogate '{text}': no kind '{kind}'; {nearest(kind, known)}")
     rule = f"{KINDS[kind].rule}, as in {KINDS[kind].example}"
     try:
         parameter = float(number)

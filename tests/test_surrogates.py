@@ -174,7 +174,7 @@ def test_names() -> None:
     [
         ("nrm:2", "no kind 'nrm'; did you mean 'norm'"),
         ("log-exp:2", "did you mean 'logexp'"),
-        ("p2", "known: norm, logexp"),
+        ("p2", "known: norm, logexp, phi"),
         ("norm", "has no parameter; P is a number ≥ 1, or inf, as in norm:2"),
         ("norm:", "has no parameter"),
         ("norm:two", "'two' is no number"),

@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from amanda import losses
+from amanda.label_shift import estimate_target_shares
 from amanda.networks import Outputs
 from amanda.settings import RunSettings
 from amanda.store.errors import InputError
@@ -95,6 +97,37 @@ class Method:
         """The loss terms of one step."""
         raise NotImplementedError
 
+    @property
+    def estimates_prior(self) -> bool:
+        """Whether `estimate_prior` is to be called after each epoch."""
+        return self.settings.label_prior == "estimated" and self.prior is not None
+
+    @property
+    def estimated_prior(self) -> dict[str, float]:
+        """By class, what Eq. 8 draws to now; empty where it is not estimated."""
+        if not self.estimates_prior or self.prior is None:
+            return {}
+        return dict(zip(self.context.label_names, self.prior.tolist(), strict=True))
+
+    def estimate_prior(
+        self,
+        val_probabilities: Float[np.ndarray, "a classes"],
+        val_label: Int64[np.ndarray, "a"],
+        target_probabilities: Float[np.ndarray, "b classes"],
+    ) -> None:
+        """Draw to the target's shares as the joint branch's predictions now tell them: those on
+        the labelled val split, which calibrate, and on the target's train split.
+
+        What was drawn to before counts as much as the new estimate, since early models know little
+        and each estimate shapes the predictions that the next one is made from.
+        """
+        if self.prior is None:
+            return
+        shares = estimate_target_shares(
+            val_probabilities, val_label, target_probabilities, self.context.label_share.numpy()
+        )
+        self.prior = (self.prior + torch.from_numpy(shares).to(self.prior)) / 2
+
     def common_loss(self, step: Step) -> dict[str, Tensor]:
         """What every method has: Eq. 5 on the labelled rows, and Eq. 8 where it is asked for."""
         loss = information_bottleneck(step.labelled, step.label, self.settings)
@@ -112,7 +145,7 @@ def label_prior(settings: RunSettings, context: Context) -> Float[Tensor, "class
         InputError: the given prior has another number of classes.
     """
     n_classes = len(context.label_names)
-    if settings.label_prior == "source":
+    if settings.label_prior in ("source", "estimated"):  # the estimates start from the source's
         return context.label_share
     if settings.label_prior == "uniform":
         return torch.full((n_classes,), 1 / n_classes)

@@ -2,6 +2,7 @@
 
 import torch
 
+from amanda.given_surrogate import GivenSurrogate
 from amanda.methods._base import Context, Method, Step, Terms, alignment_losses
 from amanda.settings import RunSettings
 from amanda.store.names import JOINT
@@ -21,6 +22,8 @@ class Amanda(Method):
     def __init__(self, settings: RunSettings, context: Context):
         super().__init__(settings, context)
         self.surrogate = parse_surrogate(settings.surrogate)
+        if isinstance(self.surrogate, GivenSurrogate):
+            _ = self.surrogate.function  # wrong functions are told before anything starts
 
     def terms(self, step: Step) -> Terms:
         assert step.target is not None
