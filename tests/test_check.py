@@ -215,6 +215,16 @@ DEFECTS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("name", ["external link", "external data", "dangling link"])
+def test_what_leads_out_of_a_file_is_not_read_either(name: str, tmp_path: Path) -> None:
+    path = user_file(tmp_path / "x.h5")
+    change, message = DEFECTS[name]
+    with h5py.File(path, "r+") as file:
+        change(file)
+    with pytest.raises(InputError, match=re.escape(message)):
+        FeatureFile(path)
+
+
 def test_a_file_with_no_more_than_the_contract_asks_for_is_sound(tmp_path: Path) -> None:
     path = user_file(tmp_path / "x.h5")
     assert check_files([path]) == []

@@ -20,6 +20,7 @@ from amanda.store.feature_schema import (
     TEXT_COLUMNS,
     UTTERANCES,
     VERSION,
+    foreign_parts,
     plain,
     read_text,
 )
@@ -89,22 +90,10 @@ def _check_root(file: h5py.File, findings: Findings) -> bool:
 
 def _check_self_contained(file: h5py.File, findings: Findings) -> bool:
     """Nothing leads to another file, where it could be changed or lost, or to nowhere."""
-    before = len(findings.problems)
-    places = list(file)
-    for name in places[:]:
-        own = isinstance(file.get(name, getlink=True), h5py.HardLink)
-        if own and isinstance(file[name], h5py.Group):
-            places += [f"{name}/{inner}" for inner in file[name]]
-    for place in places:
-        if isinstance(file.get(place, getlink=True), h5py.ExternalLink):
-            findings.say(f"/{place} is a link to another file; a feature file holds all its data")
-            continue
-        item = file.get(place)
-        if item is None:
-            findings.say(f"/{place} is a link that leads nowhere")
-        elif isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
-            findings.say(f"/{place} keeps its data in other files; a feature file holds all of it")
-    return len(findings.problems) == before
+    problems = list(foreign_parts(file))
+    for problem in problems:
+        findings.say(problem)
+    return not problems
 
 
 def _check_ids(group: h5py.Group, findings: Findings) -> bool:

@@ -19,6 +19,7 @@ from amanda.store.feature_schema import (
     TARGETS,
     UTTERANCES,
     VERSION,
+    foreign_parts,
     plain,
     read_text,
 )
@@ -71,6 +72,8 @@ class FeatureFile:
         try:
             with _readable(self.path, "/utterances"):
                 _check_root(self.path, self.file)
+                for problem in foreign_parts(self.file):
+                    raise InputError(f"{self.path}: {problem}")
                 self._read_columns()
         except BaseException:
             self.file.close()

@@ -1,5 +1,6 @@
 """Names inside a feature file, and how its texts are read whoever wrote them."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import h5py
@@ -37,3 +38,24 @@ def plain(value: Any) -> Any:
 def read_text(dataset: h5py.Dataset) -> list[str]:
     """A dataset of texts as a list. Raises `TypeError` when it holds none."""
     return [str(text) for text in dataset.asstr(errors="replace")[:]]
+
+
+def foreign_parts(file: h5py.File) -> Iterator[str]:
+    """A sentence for each group or dataset that leads to another file, or to nowhere.
+
+    Such a file could change or be lost apart from this one, or be one that nobody meant to read.
+    """
+    places = list(file)
+    for name in places[:]:
+        own = isinstance(file.get(name, getlink=True), h5py.HardLink)
+        if own and isinstance(file[name], h5py.Group):
+            places += [f"{name}/{inner}" for inner in file[name]]
+    for place in places:
+        if isinstance(file.get(place, getlink=True), h5py.ExternalLink):
+            yield f"/{place} is a link to another file; a feature file holds all its data"
+            continue
+        item = file.get(place)
+        if item is None:
+            yield f"/{place} is a link that leads nowhere"
+        elif isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
+            yield f"/{place} keeps its data in other files; a feature file holds all of it"
