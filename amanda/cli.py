@@ -247,9 +247,14 @@ def extract(
     max_failed: Annotated[
         float, typer.Option(help="Exit with 3 when a larger share of clips failed.")
     ] = 0.2,
+    retry_failed: Annotated[
+        bool, typer.Option(help="Do the failed clips of a finished file again, and no others.")
+    ] = False,
     estimate: Annotated[bool, typer.Option(help="Print bytes and time, extract nothing.")] = False,
 ) -> None:
     """Turn a manifest into a feature file. Finished shards are kept when it is run again.
+
+    Beside it a ledger (CSV) says of each clip what came of it. See docs/extraction.md.
 
     Example: `amanda extract --manifest manifests/ie.csv --profile embedded --out features/ie.h5`
     """
@@ -268,6 +273,7 @@ def extract(
         downmix=downmix,
         max_failed=max_failed,
         estimate=estimate,
+        retry_failed=retry_failed,
     )
     typer.echo(summary)
 
@@ -282,8 +288,10 @@ def merge(
     Example: `amanda merge features/shards/ie/*.h5 --out features/ie.h5`
     """
     from amanda.store.features import merge_features
+    from extractors.ledger import write_ledger
 
     typer.echo(f"{out}: {merge_features(shards, out)} utterances of {len(shards)} shards")
+    typer.echo(f"Ledger: {write_ledger(out)}")
 
 
 Named = Annotated[

@@ -30,7 +30,7 @@ from amanda.store.errors import AmandaError
 from extractors.media import DecodedClip
 from extractors.sources import Reader, Source
 
-LIMIT_S, LIMIT_SHARE = 120.0, 0.05
+LIMIT_S, LIMIT_SHARE = 300.0, 0.05
 """A decoder that gives no clip for so long, and so much of the recording up to the last clip's end,
 is taken to hang. Sound is decoded from the recording's start, at some hundred times its speed."""
 WHOLE_S = 3 * 3600.0
