@@ -1,6 +1,6 @@
 """Small generated corpora in the real corpora's layouts, for trying the pipeline on any machine.
 
-Nothing made with them says anything about people or about a method. `traits.py` is the table of
+Nothing made with them says anything about people or about a method. `traits/` is the table of
 how the corpora differ.
 """
 

@@ -18,6 +18,8 @@ _BITS_A_PIXEL = 0.16
 _COARSEST = "6"  # quantiser; noise would else cost the faces their detail
 _TICKS_HZ = 1000  # of a video with frames at uneven times
 _BLOCK = 1152  # samples a packet; also MP3's frame
+_QUICKEST = {"libmp3lame": {"compression_level": "9"}, "aac": {"aac_coder": "fast"}}
+_LAYOUTS = {1: "mono", 2: "stereo"}
 _MP3_DELAY = 1105  # samples that LAME puts before the sound; AVI cannot say so to a decoder
 
 
@@ -55,6 +57,7 @@ def write_video(
     variable_rate: bool,
     audio_codec: str,
     audio_rate_hz: int,
+    channels: int = 1,
 ) -> None:
     """An MPEG-4 video with sound.
 
@@ -66,6 +69,7 @@ def write_video(
             times need the other.
         size: width and height.
         rate_fps: frames a second, nominal when `variable_rate`.
+        channels: 1, or 2 that are alike.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w", format=container, options={"fflags": "+bitexact"}) as out:
@@ -81,10 +85,9 @@ def write_video(
         video.codec_context.flags |= av.codec.context.Flags.bitexact
         ticks = Fraction(1, _TICKS_HZ) if variable_rate else Fraction(1, rate_fps)
         video.codec_context.time_base = ticks
-        audio = out.add_stream(audio_codec, rate=audio_rate_hz, layout="mono")
+        audio = out.add_stream(audio_codec, rate=audio_rate_hz, layout=_LAYOUTS[channels])
         assert isinstance(audio, av.AudioStream)
-        if audio_codec == "libmp3lame":
-            audio.codec_context.options = {"compression_level": "9"}  # the quickest
+        audio.codec_context.options = _QUICKEST.get(audio_codec, {})
         audio.codec_context.flags |= av.codec.context.Flags.bitexact
         delay = _MP3_DELAY if audio_codec == "libmp3lame" and container == "avi" else 0
         packets = _audio_packets(audio, sound[delay:], audio_rate_hz, delay)
@@ -117,10 +120,12 @@ def _audio_packets(
     """
     samples = _to_int16(sound)
     planar = stream.codec_context.format.is_planar
+    channels = stream.codec_context.channels
     for start in range(0, len(samples), _BLOCK):
         block = samples[start : start + _BLOCK]
+        array = np.tile(block, (channels, 1)) if planar else np.repeat(block, channels)[None]
         frame = av.AudioFrame.from_ndarray(
-            block[None], format="s16p" if planar else "s16", layout="mono"
+            array, format="s16p" if planar else "s16", layout=_LAYOUTS[channels]
         )
         frame.sample_rate = rate_hz
         frame.pts = first + start

@@ -1,7 +1,6 @@
 """A scene played: speech, faces, camera and microphone, into its files."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,36 +11,25 @@ from corpora.standin.media import resample, write_video, write_wav
 from corpora.standin.picture.acting import Moment, act
 from corpora.standin.picture.camera import Camera
 from corpora.standin.picture.expression import Expression
-from corpora.standin.picture.head import Head, head_box, paint_head
+from corpora.standin.picture.head import Head, paint_head
 from corpora.standin.picture.identity import Look
 from corpora.standin.picture.ink import Image
 from corpora.standin.picture.stage import (
-    Seat,
     head_patch,
     light_frame,
     paint_backdrop,
     paint_body,
     put_patch,
 )
-from corpora.standin.scene import Line, Person, Scene, Shot, Spoken
+from corpora.standin.scene import Scene, Shot, Spoken, Turn
+from corpora.standin.sound.laughter import laugh
 from corpora.standin.sound.prosody import mouth_opening, plan_delivery, say
 from corpora.standin.sound.room import record
 from corpora.standin.sound.voice import RATE_HZ
+from corpora.standin.truth import shots_over_time, truth_of
 
-LISTENER_EVERY = 3  # a face that does not speak is drawn anew every third frame
 LISTENER_SHARE = 0.15  # of the speaker's expression that shows on a listener
-BOX_EVERY_S = 0.5
-
-
-@dataclass(frozen=True, slots=True)
-class Turn:
-    """A line with its place in time and its dry sound at `RATE_HZ`."""
-
-    line: Line
-    start_s: float
-    end_s: float
-    speech_s: float
-    sound: Float32[np.ndarray, "samples"]
+LAUGHTER_OVERLAP_S = 0.25  # an audience laughs before the last word is out
 
 
 def perform(scene: Scene, root: Path) -> list[Spoken]:
@@ -66,12 +54,15 @@ def perform(scene: Scene, root: Path) -> list[Spoken]:
         variable_rate=scene.variable_rate,
         audio_codec=scene.audio_codec,
         audio_rate_hz=scene.audio_rate_hz,
+        channels=scene.channels,
     )
+    if scene.wav:
+        write_wav(root / scene.wav, sound, scene.audio_rate_hz)
     for turn in turns:
         if turn.line.wav:
             first, last = (round(t * scene.audio_rate_hz) for t in (turn.start_s, turn.end_s))
             write_wav(root / turn.line.wav, sound[first:last], scene.audio_rate_hz)
-    return [_truth(scene, turn, turns, time_s, acted) for turn in turns]
+    return truth_of(scene, turns, time_s, acted)
 
 
 def _speak(scene: Scene, rng: np.random.Generator) -> tuple[list[Turn], float]:
@@ -85,8 +76,9 @@ def _speak(scene: Scene, rng: np.random.Generator) -> tuple[list[Turn], float]:
         speech_s = now_s
         stop_s = speech_s + len(sound) / RATE_HZ
         start_s = round(max(0.0, speech_s - scene.clip_margin_s), 4)
-        end_s = round(stop_s + scene.clip_margin_s, 4)
-        turns.append(Turn(line, start_s, end_s, speech_s, sound))
+        tail_s = scene.laughter_s if line is scene.lines[-1] else 0.0
+        end_s = round(stop_s + scene.clip_margin_s + tail_s, 4)
+        turns.append(Turn(line, start_s, end_s, speech_s, stop_s, sound))
         now_s = stop_s + float(rng.uniform(*scene.pause_s))
     return turns, turns[-1].end_s + scene.lead_s - scene.clip_margin_s
 
@@ -98,6 +90,11 @@ def _mix(
     for turn in turns:
         first = round(turn.speech_s * RATE_HZ)
         piece = turn.sound[: len(dry) - first]
+        dry[first : first + len(piece)] += piece
+    if scene.laughter_s:
+        first = round((turns[-1].hush_s - LAUGHTER_OVERLAP_S) * RATE_HZ)
+        level_db = scene.traits.acoustic.level_db + float(rng.uniform(-6, 1))
+        piece = laugh(scene.laughter_s + LAUGHTER_OVERLAP_S, level_db, rng)[: len(dry) - first]
         dry[first : first + len(piece)] += piece
     return record(dry, RATE_HZ, scene.traits.acoustic, rng)
 
@@ -120,9 +117,10 @@ def _moments(
     rest = traits.expressions["neutral"]
     moments = []
     for turn in turns:
-        show = turn.line.visual
         speaking = turn.line.speaker == name
-        strength = show.intensity * (1.0 if speaking else LISTENER_SHARE)
+        reaction = None if speaking else scene.reactions.get(name)
+        show = reaction or turn.line.visual
+        strength = show.intensity * (1.0 if speaking or reaction else LISTENER_SHARE)
         full = traits.expressions[show.emotion]
         axes = sorted({*full, *rest, *_WANDERING})
         target = {
@@ -132,7 +130,8 @@ def _moments(
             for axis in axes
         }
         mouth = mouth_opening(turn.sound, RATE_HZ) if speaking else np.zeros(0)
-        moments.append(Moment(turn.speech_s, turn.end_s, target, mouth))
+        nods = name in scene.nodding and not speaking
+        moments.append(Moment(turn.speech_s, turn.end_s, target, mouth, nods=nods))
     return moments
 
 
@@ -153,8 +152,7 @@ def _frames(
 ) -> Iterator[Image]:
     traits = scene.traits.visual
     camera = Camera(traits, scene.width, scene.height, rng)
-    starts = [turns[shot.first_line].start_s if i else 0.0 for i, shot in enumerate(scene.shots)]
-    shot_of = np.searchsorted(starts, time_s, side="right") - 1
+    shot_of = shots_over_time(scene, turns, time_s)
     patches: dict[str, tuple] = {}
     stage: Image | None = None
     current = -1
@@ -165,7 +163,8 @@ def _frames(
             stage = camera.develop(_paint_stage(scene, scene.shots[current], rng))
         frame = stage.copy()
         for k, (name, seat) in enumerate(scene.shots[current].seats.items()):
-            if name not in patches or _speaks(name, turns, now_s) or (i + k) % LISTENER_EVERY == 0:
+            due = (i + k) % scene.listener_every == 0
+            if name not in patches or due or _speaks(name, turns, now_s):
                 head = _painted(scene.people[name].look, traits.light, traits.ambient)
                 e = acted[name][i]
                 patches[name] = head_patch(frame.shape, head, e, seat.affine(e), camera.develop)
@@ -179,49 +178,10 @@ def _speaks(name: str, turns: Sequence[Turn], now_s: float) -> bool:
 
 def _paint_stage(scene: Scene, shot: Shot, rng: np.random.Generator) -> Image:
     traits = scene.traits.visual
+    if shot.backdrop_seed is not None:
+        rng = np.random.default_rng(shot.backdrop_seed)
     red, green, blue = (int(np.clip(c + rng.normal(0, 5), 0, 255)) for c in traits.backdrop_colour)
     stage = paint_backdrop(shot.backdrop, scene.width, scene.height, (red, green, blue), rng)
     for name, seat in shot.seats.items():
         paint_body(stage, scene.people[name].look, seat)
     return light_frame(stage, np.array(traits.light), traits.ambient)
-
-
-def _truth(
-    scene: Scene,
-    turn: Turn,
-    turns: Sequence[Turn],
-    time_s: Float[np.ndarray, "n"],
-    acted: dict[str, list[Expression]],
-) -> Spoken:
-    name = turn.line.speaker
-    person: Person = scene.people[name]
-    inside = np.flatnonzero((time_s >= turn.start_s) & (time_s <= turn.end_s))
-    rows = []
-    for i in inside:
-        seat = _seat_at(scene, turns, name, float(time_s[i]))
-        if seat is None:
-            continue
-        e = acted[name][i]
-        box = seat.box(head_box(person.look), seat.affine(e))
-        size = (scene.width, scene.height) * 2
-        rows.append((float(time_s[i]), *(round(b / s, 4) for b, s in zip(box, size, strict=True))))
-    mean = tuple(round(float(v), 4) for v in np.mean([r[1:] for r in rows], axis=0)) if rows else ()
-    every = max(1, round(BOX_EVERY_S * scene.rate_fps))
-    return Spoken(
-        line=turn.line,
-        file=scene.video,
-        side=scene.sides[name],
-        start_s=turn.start_s,
-        end_s=turn.end_s,
-        head_box=mean,
-        head_boxes=tuple(rows[::every]),
-    )
-
-
-def _seat_at(scene: Scene, turns: Sequence[Turn], name: str, now_s: float) -> Seat | None:
-    """Where a person sits at a time, None when out of the picture."""
-    shot = scene.shots[0]
-    for later in scene.shots[1:]:
-        if turns[later.first_line].start_s <= now_s:
-            shot = later
-    return shot.seats.get(name)

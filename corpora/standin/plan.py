@@ -108,15 +108,28 @@ def plan_line(
         label=label,
         text=text,
         spoken=text,
-        visual=_plan_show(emotion, traits.visual, rng),
-        acoustic=_plan_show(emotion, traits.acoustic, rng),
+        visual=plan_show(emotion, traits.visual, rng),
+        acoustic=plan_show(emotion, traits.acoustic, rng),
         lexical=said,
     )
 
 
-def _plan_show(
+def take_turns(parts: Mapping[str, Sequence[Line]], rng: np.random.Generator) -> list[Line]:
+    """The lines of several speakers, mostly by turns."""
+    left = {speaker: list(lines) for speaker, lines in parts.items()}
+    order: list[Line] = []
+    while any(left.values()):
+        able = [s for s, lines in left.items() if lines]
+        others = [s for s in able if not order or s != order[-1].speaker]
+        pick = others if others and rng.random() < 0.8 else able
+        order.append(left[pick[int(rng.integers(len(pick)))]].pop())
+    return order
+
+
+def plan_show(
     emotion: str, traits: VisualTraits | AcousticTraits, rng: np.random.Generator
 ) -> Show:
+    """What a face or voice shows of an emotion: not always that, nor always as strongly."""
     intensity = float(np.clip(rng.normal(traits.intensity, INTENSITY_SPREAD), 0.15, 1.0))
     if rng.random() >= traits.ambiguous_share:
         return Show(emotion, intensity)

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -26,6 +26,7 @@ from corpora.standin.plan import cast_people, class_counts, plan_lines
 from corpora.standin.scene import Scene, Spoken
 from corpora.standin.sound.voice import library_files
 from corpora.standin.traits import corpus_traits
+from corpora.standin.truth import as_json
 
 GENERATOR_VERSION = 1
 MARK = "standin.json"
@@ -52,12 +53,12 @@ def write_standin(
     with the same arguments, nothing is done.
 
     Args:
-        corpus: name of a layout, "ie" or "msp".
+        corpus: name of a layout: "ie", "msp", "meld" or "mosei".
         out: folder to make.
         n_utterances: utterances of the four classes; a few more have labels that readers drop.
         seed: another seed gives other people, words and recordings.
         prior: weights of the classes; counts follow them exactly (largest remainder).
-        gap: strength of the corpus's own traits by modality: 0 none, 1 as in `traits.py`; a
+        gap: strength of the corpus's own traits by modality: 0 none, 1 as in `traits/`; a
             modality left out has 1.
 
     Raises:
@@ -82,7 +83,7 @@ def write_standin(
     try:
         spoken = _perform_all(corpus, scenes, partial_folder)
         layout.write_labels(partial_folder, spoken, rng)
-        mark = {**asked, **_truth(spoken)}
+        mark = {**asked, **as_json(spoken)}
         (partial_folder / MARK).write_text(json.dumps(mark, indent=1) + "\n", encoding="utf-8")
         os.replace(partial_folder, out)
     finally:
@@ -201,37 +202,3 @@ def _end_with_parent() -> None:
     assert parent is not None
     parent.join()
     os._exit(1)
-
-
-def _truth(scenes: Sequence[Sequence[Spoken]]) -> dict[str, Any]:
-    truth: dict[str, Any] = {}
-    dropped: dict[str, str] = {}
-    for s in _flat(scenes):
-        line = s.line
-        if line.label not in CLASSES:
-            dropped[line.id] = line.label
-            continue
-        truth[line.id] = {
-            "label": line.label,
-            "speaker": line.speaker,
-            "file": s.file,
-            "wav": line.wav,
-            "start_s": s.start_s,
-            "end_s": s.end_s,
-            "side": s.side,
-            "head_box": list(s.head_box),
-            "head_boxes": [list(box) for box in s.head_boxes],
-            "text": line.text,
-            "spoken": line.spoken,
-            "shown": {
-                "visual": [line.visual.emotion, round(line.visual.intensity, 3)],
-                "acoustic": [line.acoustic.emotion, round(line.acoustic.intensity, 3)],
-                "lexical": line.lexical,
-            },
-        }
-    return {"truth": truth, "dropped": dropped}
-
-
-def _flat(scenes: Sequence[Sequence[Spoken]]) -> Iterator[Spoken]:
-    for spoken in scenes:
-        yield from spoken

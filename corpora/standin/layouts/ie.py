@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from corpora.standin.picture.stage import Seat
-from corpora.standin.plan import Slot, plan_line
+from corpora.standin.plan import Slot, plan_line, take_turns
 from corpora.standin.scene import Line, Person, Scene, Shot, Spoken
 from corpora.standin.traits import REFERENCE, Traits
 
@@ -94,7 +94,7 @@ def arrange(
             name = _dialogue_name(session, k)
             variable = len(scenes) == VARIABLE_SCENE
             scenes.append(
-                _scene(name, session, _take_turns(parts, rng), people, traits, variable, rng)
+                _scene(name, session, take_turns(parts, rng), people, traits, variable, rng)
             )
     return scenes
 
@@ -104,18 +104,6 @@ def _dialogue_name(session: int, k: int) -> str:
     part = k // 2
     kind = f"impro{part // 2 + 1:02d}" if part % 2 == 0 else f"script{part // 2 + 1:02d}_1"
     return f"Ses{session:02d}{lead}_{kind}"
-
-
-def _take_turns(parts: Mapping[str, list[Line]], rng: np.random.Generator) -> list[Line]:
-    """The lines of two speakers, mostly by turns."""
-    left = {speaker: list(lines) for speaker, lines in parts.items()}
-    order: list[Line] = []
-    while any(left.values()):
-        able = [s for s, lines in left.items() if lines]
-        others = [s for s in able if not order or s != order[-1].speaker]
-        pick = others if others and rng.random() < 0.8 else able
-        order.append(left[pick[int(rng.integers(len(pick)))]].pop())
-    return order
 
 
 def _scene(

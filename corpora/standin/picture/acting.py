@@ -20,6 +20,7 @@ LOWEST = {
 }
 HIGHEST = {"lid": 1.35, "yaw": 0.24, "pitch": 0.18, "roll": 0.16}
 BLINK_S = 0.16
+NOD_RATE_HZ, NOD = 1.4, 0.07  # how often and how far (radians) one who agrees nods
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Moment:
     Attributes:
         target: axes of `Expression` at the height of it (`lid` relative to rest).
         speech: opening of the mouth, 0 to 1, at `speech_rate_hz` from `start_s`; empty when silent.
+        nods: whether the head nods all the while.
     """
 
     start_s: float
@@ -36,6 +38,7 @@ class Moment:
     target: Mapping[str, float]
     speech: Float[np.ndarray, "t"]
     speech_rate_hz: float = 100.0
+    nods: bool = False
 
 
 def act(
@@ -57,6 +60,9 @@ def act(
         weight *= 1 + 0.18 * _wave(time_s, 0.7, rng)
         for name, value in moment.target.items():
             axes[name] += weight * value
+        if moment.nods:
+            nodding = np.sin(2 * np.pi * NOD_RATE_HZ * (time_s - moment.start_s))
+            axes["pitch"] += NOD * weight * nodding
         if len(moment.speech):
             at = (time_s - moment.start_s) * moment.speech_rate_hz
             talking += np.interp(at, np.arange(len(moment.speech)), moment.speech, left=0, right=0)
