@@ -22,12 +22,12 @@ from amanda.paper_tables import ROWS, PaperTable, departures, paper_counts, pape
 from amanda.predictions import Predictions, read_predictions
 from amanda.provenance import describe_program
 from amanda.records import LAST
-from amanda.result_schema import MethodResult, Number, Score
+from amanda.result_schema import BalanceResult, MethodResult, Number, Score, SelectionQuality
 from amanda.results import Result, read_result
 from amanda.store.atomic import write_text
 from amanda.store.errors import InputError, nearest
 from amanda.store.features import FeatureFile
-from amanda.store.names import SPLITS, STANDIN
+from amanda.store.names import SPLITS, STANDIN, split_pair
 
 FORMAT, VERSION = "amanda-table", 1
 KEPT_METRICS = ("weighted_f1", "accuracy")
@@ -66,7 +66,9 @@ class TableCell(_Part):
     Attributes:
         column: "" for a row of a sweep that does not depend on α2.
         scores: selection to metric to score, over `seeds` alone.
-        paper, paper_accuracy: the paper's figures; null where it has none.
+        paper: the paper's figure; null where it has none.
+        balance: how evenly modalities are aligned, a run each; empty where it was not measured.
+        quality: validator or oracle to its rank correlation and regret, a run each.
         difference: null for direct transfer itself, and where it or the predictions are not there.
         departures: settings in which this training differs from the paper's, {setting: value}.
     """
@@ -81,12 +83,13 @@ class TableCell(_Part):
     epochs: int
     scores: dict[str, dict[str, Score]]
     paper: Number
-    paper_accuracy: Number
     difference: Difference | None
     departures: dict[str, Any]
     warnings: list[str]
     standardise: str
     target_labels_used: list[str]
+    balance: list[BalanceResult] = []
+    quality: dict[str, list[SelectionQuality]] = {}
 
 
 class TableFile(_Part):
@@ -104,6 +107,7 @@ class TableFile(_Part):
     columns: list[Named]
     cells: list[TableCell]
     paper: dict[str, dict[str, Number]]
+    paper_accuracy: dict[str, Number]
     provenance: dict[str, Any]
 
 
@@ -172,6 +176,11 @@ def write_table(name: str, cells: Sequence[Filled], budget: str, out: Path) -> T
         columns=columns,
         cells=filled,
         paper=_paper_side(rows, columns, figures, name),
+        paper_accuracy={
+            column: figure.accuracy
+            for (_, column), figure in (figures.figures.items() if figures else ())
+            if figure.accuracy is not None
+        },
         provenance=describe_program(),
     )
     _write(out, table)
@@ -284,7 +293,7 @@ def _frame(
         pair = name.removeprefix(SWEEP)
         swept = next((t for t in papers.values() if t.pair == pair), None)
         like = swept or papers["table4"]
-        title = f"Weights α2 of the surrogate, {pair}"
+        title = f"Weights α2 of the surrogate, {' → '.join(split_pair(pair))}"
     elif name in ("table1", "table2", "table3"):
         swept = like = papers[name]
         title = like.title
@@ -315,7 +324,8 @@ def _cell(
     found = figures.figures.get((cell.row, column)) if figures else None
     if found is None and figures is None:
         found = _of_ablation(cell.row, cell.column)
-    seeds = sorted({method.runs[place].seed for place in places})
+    runs = [method.runs[place] for place in places]
+    seeds = sorted({run.seed for run in runs})
     return TableCell(
         row=cell.row,
         column=cell.column,
@@ -332,12 +342,16 @@ def _cell(
             for selection, scores in method.aggregate.items()
         },
         paper=found.f1 if found else None,
-        paper_accuracy=found.accuracy if found else None,
         difference=_difference(cell, cells, read, set(seeds)),
         departures=departures(method.config),
         warnings=method.warnings,
         standardise=method.standardise,
         target_labels_used=method.target_labels_used,
+        balance=[run.balance for run in runs if run.balance is not None],
+        quality={
+            name: [run.selection_quality[name] for run in runs if name in run.selection_quality]
+            for name in (runs[0].selection_quality if runs else ())
+        },
     )
 
 
@@ -421,9 +435,14 @@ def _sentence(
     batches = _span([int(read.method(c.path).config.get("batch_size", 128)) for c in cells])
     note = " It is for tests: its figures say nothing." if budget == "smoke" else ""
     return (
-        f"Budget {budget}: {runs} run(s) a cell, {epochs} epochs, batches of {batches} utterances "
-        f"a domain.{note}"
+        f"Budget {budget}: {_named(runs, 'run')} a cell, {_named(epochs, 'epoch')}, batches of "
+        f"{batches} utterances a domain.{note}"
     )
+
+
+def _named(n: str, what: str) -> str:
+    """'1 run', '3 runs', '1 to 3 runs'."""
+    return f"{n} {what}" if n == "1" else f"{n} {what}s"
 
 
 def _span(numbers: Sequence[int]) -> str:
@@ -443,13 +462,13 @@ def _write(out: Path, table: BaseModel) -> None:
 def describe(budget: Budget) -> str:
     """A budget in a sentence, for the page's opening."""
     sweep = (
-        f"{len(budget.alpha2)} weights × {len(budget.surrogates)} surrogates on {budget.n_sweeps} "
-        f"pair(s), {budget.sweep_seeds} seed(s)"
+        f"α2 at {len(budget.alpha2)} weights × {len(budget.surrogates)} surrogates × "
+        f"{_named(str(budget.sweep_seeds), 'seed')} on {_named(str(budget.n_sweeps), 'pair')}"
     )
     return (
-        f"{budget.name}: up to {budget.n_pairs} pairs × {len(budget.methods)} methods × "
-        f"{budget.seeds} seeds, α2 at {sweep}, {len(budget.ablations)} rows of ablation, "
-        f"{budget.epochs} epochs"
+        f"up to {_named(str(budget.n_pairs), 'pair')} × {len(budget.methods)} methods × "
+        f"{_named(str(budget.seeds), 'seed')}, {sweep}, {len(budget.ablations)} rows of ablation, "
+        f"{_named(str(budget.epochs), 'epoch')}"
     )
 
 

@@ -153,6 +153,7 @@ def save(drawing: Drawing, out: Path) -> tuple[Path, Path]:
         },
     }
     with print_style():
+        drawing.figure.draw_without_rendering()  # the layout settles at the second drawing
         for path in paths:
             with atomic_path(path) as temporary:
                 drawing.figure.savefig(

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from html import unescape
 from pathlib import Path
 
+from markupsafe import Markup
+
 from amanda.experiments_tables import CountsFile, TableFile, read_table
 from amanda.report.page import render
 from amanda.report.registry import load_sections
@@ -20,6 +22,10 @@ UNLIKE = (
     "between the two columns means anything."
 )
 """Why the two cannot be compared, where corpora are stand-ins."""
+UNLIKE_SHORT = Markup(
+    "The paper’s column is greyed: generated corpora and recorded ones cannot be compared "
+    '(<a href="#paper-opening">why</a>).'
+)
 
 
 @dataclass(frozen=True)

@@ -16,15 +16,14 @@ _ABOUT = {
         "shrink, so a falling curve alone is no evidence of better alignment.",
     ),
     "psi": (
-        "Weights ψ over training",
+        "",
         "Since the joint covariance holds the single ones as blocks, its loss is never smaller "
         "than their sum, and balancing surrogates weigh it most.",
     ),
     "representations": (
-        "Representations before and after",
+        "",
         "t-SNE keeps neighbours, not distances: how far two clouds lie apart means nothing.",
     ),
-    "confusion": ("Confusion matrices", ""),
 }
 
 
@@ -41,10 +40,15 @@ def figures(page: PaperPage) -> Markup | str:
 
 
 def _figure(figure: PrintedFigure) -> Markup:
-    number, about = _ABOUT.get(figure.path.stem.split("_")[0], ("Figure", ""))
+    number, about = _ABOUT.get(figure.path.stem.split("_")[0], ("", ""))
     return Markup(
-        '<figure class="print"><img src="{}" alt="{}"><figcaption><b>{}. {}.</b> {} '
+        '<figure class="print"><img src="{}" alt="{}"><figcaption><b>{}{}.</b> {} '
         "<code>{}</code>, <code>.pdf</code></figcaption></figure>"
     ).format(
-        figure.data_uri, figure.description, number, figure.title, about, figure.path.as_posix()
+        figure.data_uri,
+        figure.description,
+        number and f"{number}. ",
+        figure.title,
+        about,
+        figure.path.as_posix(),
     )

@@ -19,7 +19,10 @@ def opening(page: PaperPage) -> Markup:
         use: None for table in tables for cell in table.cells for use in cell.target_labels_used
     }
     items: list[Text] = [
-        Markup("<b>Budget {}</b>").format(describe(BUDGETS[name])) for name in budgets
+        Markup("<b>Budget {}</b> asks for {}; over each table stands what it had.").format(
+            name, describe(BUDGETS[name])
+        )
+        for name in budgets
     ]
     items.append(
         f"{len(runs)} runs stand in the tables; a run that several tables share was trained once."

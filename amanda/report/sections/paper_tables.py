@@ -7,8 +7,9 @@ from markupsafe import Markup
 from amanda.experiments_tables import Named, TableCell, TableFile, by_place
 from amanda.paper_tables import CONSTANT_IN_SWEEP, SWEEP_PAIRS
 from amanda.records import LAST, ORACLE
+from amanda.report.choices import quality_table
 from amanda.report.markup import Cell, Row, Text, code, details, note, small, table
-from amanda.report.paper import UNLIKE, PaperPage
+from amanda.report.paper import UNLIKE_SHORT, PaperPage
 from amanda.report.registry import section
 from amanda.result_schema import Score
 from amanda.scoring import selection_order
@@ -47,7 +48,7 @@ def table2(page: PaperPage) -> Markup | str:
                 column.label,
                 Cell(_percent(paper), css=theirs),
                 _ours(cell),
-                Cell(_percent(cell.paper_accuracy) if cell else "–", css=theirs),
+                Cell(_percent(found.paper_accuracy.get(column.key)), css=theirs),
                 _score(cell.scores[LAST].get("accuracy")) if cell else Cell("–", css="muted"),
                 Cell(" → ".join(split_pair(cell.pair)) if cell else "", css="text muted"),
             ]
@@ -179,7 +180,7 @@ def _under(page: PaperPage, found: TableFile) -> Markup:
     """Why figures differ, what marks mean, what was not trained, and the command."""
     parts: list[Text] = []
     if found.corpora == "stand-in":
-        parts.append(Markup('<p class="unlike">{}</p>').format(UNLIKE))
+        parts.append(Markup('<p class="unlike">{}</p>').format(UNLIKE_SHORT))
     else:
         parts.append(note(_departures(found)))
     below = [cell for cell in found.cells if _is_negative(cell)]
@@ -231,7 +232,7 @@ def _missing(found: TableFile) -> str:
 
 def _selections(found: TableFile, variant: str) -> Markup:
     """What validators and the oracle would have chosen, a table a pair."""
-    blocks = []
+    blocks: list[Markup | str] = []
     for column in found.columns:
         cells = [c for c in found.cells if c.column == column.key and c.variant == variant]
         if not cells:
@@ -265,6 +266,15 @@ def _selections(found: TableFile, variant: str) -> Markup:
             "<b>{}: by the rule that chose the epoch.</b> {} The oracle looks at the test labels."
         ).format(_arrow(column), found.budget.sentence)
         blocks.append(table(caption, head, rows, css="dense"))
+        quality = {name: [q for c in cells for q in c.quality.get(name, [])] for name in names}
+        blocks.append(
+            quality_table(
+                Markup(
+                    "<b>{}: what each rule’s choice was worth</b>, mean over methods and runs."
+                ).format(_arrow(column)),
+                quality,
+            )
+        )
     return details("What each choice of an epoch would have given", Markup("").join(blocks))
 
 

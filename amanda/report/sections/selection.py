@@ -3,6 +3,7 @@
 from markupsafe import Markup
 
 from amanda.records import LAST, ORACLE
+from amanda.report.choices import quality_table
 from amanda.report.markup import Cell, Row, Text, note, paragraphs, small, table
 from amanda.report.registry import Pair, by_standing, section
 from amanda.result_schema import MethodResult
@@ -42,7 +43,17 @@ def selection(pair: Pair) -> Markup:
         "The oracle takes, for each run, the epoch with the best weighted F1 on the test labels "
         "themselves: no one who adapts to an unlabelled corpus could choose it."
     )
-    return Markup("{}{}{}").format(
+    quality = {
+        name: [
+            run.selection_quality[name]
+            for method in pair.file.methods
+            for run in method.runs
+            if name in run.selection_quality
+        ]
+        for name in names
+    }
+    worth = Markup("<b>{}: what each rule’s choice was worth</b>, mean over methods and runs.")
+    return Markup("{}{}{}{}").format(
         paragraphs(
             "Without target labels there is no obvious epoch to stop at, so the rule is part of "
             "the result. Validators read the source’s labelled val split or the target’s "
@@ -50,6 +61,7 @@ def selection(pair: Pair) -> Markup:
         ),
         table(caption, head, rows, css="dense", groups=groups),
         explain if with_oracle else "",
+        quality_table(worth.format(pair.title), quality),
     )
 
 

@@ -1,0 +1,138 @@
+"""How evenly modalities are aligned: one table for the report and the page of experiments."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+import numpy as np
+from markupsafe import Markup
+
+from amanda.report.markup import Cell, Row, Text, note, paragraphs, table
+from amanda.result_schema import BalanceResult
+from amanda.store.names import JOINT
+
+PLAIN_SUM = "A-N (p=1)"
+
+INTRODUCTION = (
+    "The claim of balance, as a number: with each modality’s share of the sum of the alignment "
+    "losses (Eq. 9, the joint one left out), the imbalance index is 0 where all shares are equal "
+    "and 1 where one modality has all. It is measured on the whole train splits with the last "
+    "epoch’s model. The floor is the index that sampling alone would give if both domains were "
+    "one. The relative index is of losses over ‖C_s‖·‖C_t‖, which do not fall when representations "
+    "shrink."
+)
+JOINT_TERM = (
+    "ψ of the joint term: the joint covariance holds the single ones as diagonal blocks, so its "
+    "loss is at least their sum, and a balancing surrogate (p > 1, log-exp) weighs it most, p=∞ it "
+    "alone. What pulls on a modality is then mostly the joint loss, which holds every modality’s "
+    "loss with the same weight, as p=1 does."
+)
+
+
+def balance_table(
+    caption: Text, methods: Sequence[tuple[str, Sequence[BalanceResult]]]
+) -> Markup | str:
+    """A row a method, and a sentence that says which are more even than the plain sum.
+
+    Args:
+        methods: label and the balance of each run; without any run a method is left out.
+    """
+    measured = [(label, runs) for label, runs in methods if runs]
+    if not measured:
+        return ""
+    modalities = [name for name in measured[0][1][0].loss if name != JOINT]
+    head: list[Row] = [
+        [
+            "",
+            Cell("Imbalance index", span=3),
+            Cell("Share of the sum", css="ruled", span=len(modalities)),
+            Cell("Proxy A-distance", css="ruled", span=len(modalities)),
+            Cell("", css="ruled"),
+        ],
+        [
+            "Method",
+            "losses",
+            "floor",
+            "relative",
+            *_ruled(modalities),
+            *_ruled(modalities),
+            Cell("ψ joint", css="ruled"),
+        ],
+    ]
+    rows: list[Row] = [
+        [
+            label,
+            _mean(runs, lambda run: run.index),
+            _mean(runs, lambda run: run.index_floor),
+            _mean(runs, lambda run: run.index_relative),
+            *_ruled([_mean(runs, _share_of(name)) for name in modalities]),
+            *_ruled([_mean(runs, _of(name)) for name in modalities]),
+            Cell(_mean(runs, lambda run: run.psi.get(JOINT)), css="ruled"),
+        ]
+        for label, runs in measured
+    ]
+    return Markup("{}{}").format(
+        table(caption, head, rows, css="dense"),
+        Markup("").join(note(text) for text in verdict(dict(measured))),
+    )
+
+
+def verdict(methods: Mapping[str, Sequence[BalanceResult]]) -> list[str]:
+    """Whether surrogates that balance are more even than the plain sum, run by run, in words."""
+    plain = methods.get(PLAIN_SUM)
+    surrogates = [label for label in methods if label.startswith("A-") and label != PLAIN_SUM]
+    if not plain or not surrogates:
+        return []
+    sentences = []
+    for name, title in (("index", "index of the losses"), ("index_relative", "relative index")):
+        always: list[str] = []
+        never: list[str] = []
+        mixed: list[str] = []
+        for label in surrogates:
+            gaps = [
+                theirs - ours
+                for run, base in zip(methods[label], plain, strict=False)
+                if (ours := getattr(run, name)) is not None
+                and (theirs := getattr(base, name)) is not None
+            ]
+            if gaps:
+                kind = always if min(gaps) > 0 else never if max(gaps) <= 0 else mixed
+                kind.append(label)
+        parts = [
+            f"{what} {', '.join(labels)}"
+            for what, labels in (
+                ("lower than with the plain sum, A-N (p=1), in every run for", always),
+                ("lower in some runs and not in others for", mixed),
+                ("lower in no run, so that the claim does not hold here, for", never),
+            )
+            if labels
+        ]
+        if parts:
+            sentences.append(f"The {title} is {'; '.join(parts)}.")
+    return sentences
+
+
+def introduction() -> Markup:
+    """What the numbers are, and what the joint term does."""
+    return paragraphs(INTRODUCTION, JOINT_TERM)
+
+
+def _share_of(name: str) -> Callable[[BalanceResult], float | None]:
+    def share(run: BalanceResult) -> float | None:
+        single = [loss for branch, loss in run.loss.items() if branch != JOINT]
+        total = sum(loss for loss in single if loss is not None)
+        own = run.loss.get(name)
+        return own / total if own is not None and total > 0 else None
+
+    return share
+
+
+def _of(name: str) -> Callable[[BalanceResult], float | None]:
+    return lambda run: run.proxy_a_distance.get(name)
+
+
+def _mean(runs: Sequence[BalanceResult], value: Callable[[BalanceResult], float | None]) -> str:
+    known = [found for run in runs if (found := value(run)) is not None]
+    return f"{np.mean(known):.2f}" if known else "–"
+
+
+def _ruled(texts: Sequence[str]) -> list[Text | Cell]:
+    return [Cell(text, css="ruled" if number == 0 else "") for number, text in enumerate(texts)]
