@@ -121,7 +121,7 @@ def fan_square(box: Float[np.ndarray, "4"], reference_px: float) -> tuple[float,
 def _cut(frame: Frame, square: tuple[float, float, float]) -> UInt8[np.ndarray, "256 256 3"]:
     """The square of a frame at FAN's size; black beyond the frame, as FAN was trained."""
     x, y, side = square
-    left, top = int(x), int(y)
+    left, top = int(x + side / CROP_PX), int(y + side / CROP_PX)  # from its first whole pixel
     right, bottom = max(left + 1, int(x + side)), max(top + 1, int(y + side))
     out = np.zeros((bottom - top, right - left, 3), np.uint8)
     height, width = frame.shape[:2]
