@@ -35,6 +35,8 @@ LIMIT_S, LIMIT_SHARE = 300.0, 0.05
 is taken to hang. Sound is decoded from the recording's start, at some hundred times its speed."""
 WHOLE_S = 3 * 3600.0
 """What a clip without an end counts there."""
+START_S = 600.0
+"""A process that is not there after so long, on a busy machine, does not come."""
 N_TRIES = 2
 """How often a source is begun whose decoder dies."""
 
@@ -150,7 +152,7 @@ class Decoder:
                 stdin=subprocess.DEVNULL,
                 env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
             )
-        mine.settimeout(self.limit_s)
+        mine.settimeout(START_S)
         try:
             _exactly(mine, 1)
         except (EOFError, OSError) as error:
