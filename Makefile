@@ -1,6 +1,8 @@
 # make demo    the whole way on two generated corpora: results/ie2msp.json and results/report.html
 # make test    the tests
+# make oracles losses and validators against other people's implementations, in .venv-oracles
 # make check   formatting, types, lint of code and workflow
+# make docs    the documentation as pages: build/docs/index.html
 # make bench   what measures speed and memory
 # make setup   the environment that each of these needs, in .venv; under 2 s when nothing changed
 
@@ -8,7 +10,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DELETE_ON_ERROR:
-.PHONY: setup demo test check bench requirements
+.PHONY: setup demo test oracles check bench requirements
 
 # The Python to build .venv with, 3.11 to 3.13: make setup PYTHON=/path/to/python3.12
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
@@ -60,12 +62,34 @@ demo: setup
 test: setup
 	@.venv/bin/python -m pytest $(PYTEST_FLAGS)
 
+# The libraries that tests/oracles compares with ask for other versions than ours, so they get an
+# environment of their own. Where they do not install, the comparison is left out and says why.
+oracles: setup
+	@uv=$$(command -v uv || echo .venv/bin/uv)
+	[ -x "$$uv" ] || .venv/bin/python -m pip install --quiet uv
+	index=$${PIP_INDEX_URL:-$$(.venv/bin/python -m pip config get global.index-url 2> /dev/null || true)}
+	if [ -n "$$index" ] && [ -z "$${UV_DEFAULT_INDEX:-}$${UV_INDEX_URL:-}" ]; then
+	    export UV_DEFAULT_INDEX=$$index
+	fi
+	[ -x .venv-oracles/bin/python ] || "$$uv" venv --quiet --python .venv/bin/python .venv-oracles
+	if ! why=$$("$$uv" pip install --quiet --python .venv-oracles/bin/python \
+	    --constraints requirements.txt -r tests/oracles/requirements.txt -e . 2>&1); then
+	    echo "Skipped: the libraries to compare with do not install here: $$why"
+	    exit 0
+	fi
+	.venv-oracles/bin/python -m pytest -q -W ignore -p no:cacheprovider tests/oracles
+
 check: setup
 	@.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/snakefmt --check Snakefile workflow
 	.venv/bin/snakemake --lint
+
+# A link that leads nowhere is an error.
+docs: setup
+	@.venv/bin/sphinx-build -W --keep-going -q -b html docs build/docs
+	echo "Documentation: build/docs/index.html (open it in a browser)"
 
 bench: setup
 	@.venv/bin/snakemake --cores $(CORES) -- features/ie.h5 features/msp.h5
