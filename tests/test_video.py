@@ -299,3 +299,72 @@ def test_sound_without_pictures(tmp_path):
         container.mux(stream.encode(frame))
     [clip] = read_video_clips(path, [ClipRequest(row=0)], 4)
     assert (clip.status, clip.detail) == ("no_video", "the file has no video stream")
+
+
+def test_64_frames_of_a_clip_of_10(tmp_path):
+    path = write_video(tmp_path / "v.mp4", CFR[:50])
+    [clip] = read_video_clips(path, [ClipRequest(row=0, start_s=0.4, end_s=0.8)], 64)
+    expected = on_show(CFR, sample_instants(0.4, 0.8, 64))
+    assert numbers(clip) == expected
+    assert sorted(set(expected)) == list(range(10, 20))
+    # 64 instants on 10 frames of equal length: each is taken 6 or 7 times.
+    assert {expected.count(k) for k in range(10, 20)} == {6, 7}
+    np.testing.assert_allclose(clip.clip.time_s, 0.04 * np.array(expected) - 0.4, atol=1e-6)
+
+
+def _trim(path: Path, ticks: int, duration_ms: int) -> None:
+    """Let an MP4's only track begin so much later, by its edit list (ISO 14496-12, elst)."""
+    data = bytearray(path.read_bytes())
+    at = data.index(b"elst") + 4  # version 0: flags, count, then duration, media time, rate
+    assert data[at] == 0
+    assert int.from_bytes(data[at + 4 : at + 8], "big") == 1
+    began = int.from_bytes(data[at + 12 : at + 16], "big", signed=True)
+    data[at + 8 : at + 12] = duration_ms.to_bytes(4, "big")
+    data[at + 12 : at + 16] = (began + ticks).to_bytes(4, "big", signed=True)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("b_frames", [0, 2])
+def test_edit_list_that_cuts_the_beginning(tmp_path, b_frames):
+    """As editors and telephones trim: the samples are there, the first second is not shown."""
+    path = write_video(tmp_path / "v.mp4", CFR[:75], b_frames=b_frames)
+    with av.open(str(path)) as container:
+        second = round(1 / container.streams.video[0].time_base)
+    _trim(path, second, 1500)
+    spans = [(0.0, 0.5), (0.9, 1.4)]
+    requests = [ClipRequest(row=i, start_s=a, end_s=b) for i, (a, b) in enumerate(spans)]
+    for clip in read_video_clips(path, requests, 10):
+        start_s, end_s = spans[clip.row]
+        expected = on_show(CFR, 1.0 + sample_instants(start_s, end_s, 10))
+        assert clip.status == "ok"
+        assert numbers(clip) == expected
+        times_s = 0.04 * np.array(expected) - 1.0 - start_s
+        np.testing.assert_allclose(clip.clip.time_s, times_s, atol=1e-6)
+
+
+def test_long_gop_far_behind_a_key_frame(tmp_path):
+    """One key frame in 20 s; a clip at the end alone, and after one at the beginning."""
+    times_ms = [100 * k for k in range(200)]
+    path = write_video(tmp_path / "v.mp4", times_ms, gop=1000, b_frames=3)
+    spans = [(0.0, 1.0), (18.05, 19.0)]
+    requests = [ClipRequest(row=i, start_s=a, end_s=b) for i, (a, b) in enumerate(spans)]
+    for wanted in (requests, requests[1:]):
+        for clip in read_video_clips(path, wanted, 8):
+            assert numbers(clip) == on_show(times_ms, sample_instants(*spans[clip.row], 8))
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (1, 33), (35, 3)])
+def test_tiny_pictures(tmp_path, size):
+    path = tmp_path / "tiny.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=25)
+        stream.height, stream.width = size
+        stream.pix_fmt = "bgr0"
+        for k in range(5):
+            frame = av.VideoFrame.from_ndarray(np.full((*size, 3), 50 * k, np.uint8))
+            frame.pts = k
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    [clip] = read_video_clips(path, [ClipRequest(row=0)], 5)
+    assert clip.clip.frames.shape == (5, *size, 3)
+    np.testing.assert_array_equal(clip.clip.frames[:, 0, 0, 0], [0, 50, 100, 150, 200])
