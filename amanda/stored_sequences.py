@@ -49,5 +49,5 @@ class StoredSequences:
             block = rows[start : start + _ROWS_AT_ONCE]
             read = self.modality.read(block[self.n_frames[block] > 0])
             kept = read.values[read.valid]
-            values[offsets[start] : offsets[start] + len(kept)] = kept.reshape(len(kept), -1)
+            values[offsets[start] : offsets[start] + len(kept)] = kept.reshape(len(kept), self.n_inputs)
         return Sequences(torch.from_numpy(values), offsets)
