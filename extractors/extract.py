@@ -56,6 +56,7 @@ def run_extraction(
     modalities: Sequence[str] = (),
     device: str = "auto",
     downmix: bool = False,
+    faces: Path | None = None,
     max_failed: float = 0.2,
     estimate: bool = False,
     retry_failed: bool = False,
@@ -68,6 +69,7 @@ def run_extraction(
     Args:
         shard: (i, n) writes the i-th of n shards to `out`, for `amanda merge`.
         n_shards: the least number of shards.
+        faces: a CSV of what the user says of speakers' faces; see `extractors.speaker_fixes`.
         modalities: only these; empty for all of the profile that the corpus has.
         max_failed: the largest share of clips that may fail: that have nothing usable, or a
             modality whose status is `failed` or `unreadable`.
@@ -91,6 +93,7 @@ def run_extraction(
         modalities=modalities,
         device=resolve_device(device),
         downmix=downmix,
+        faces=faces,
     )
     for warning in job.language_warnings():
         print(f"Warning: {warning}", file=sys.stderr)

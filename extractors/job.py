@@ -24,6 +24,7 @@ from extractors.audio import RESAMPLER
 from extractors.base import Extractor
 from extractors.profiles import Profile
 from extractors.sources import Reader, present_modalities
+from extractors.speaker_fixes import FaceFixes, read_fixes
 from extractors.video import FRAME_RULE
 from extractors.weights import language_warning
 
@@ -47,6 +48,7 @@ class Job:
         manifest_sha256: of the CSV's bytes.
         classes: what its labels name, in the order of the feature file.
         modalities: those extracted: of the profile, asked for, and present in the corpus.
+        faces: what the user says of the speakers' faces.
     """
 
     manifest: Path
@@ -58,6 +60,7 @@ class Job:
     modalities: Sequence[str]
     device: torch.device
     downmix: bool
+    faces: FaceFixes = field(default_factory=FaceFixes)
     _extractors: dict[str, Extractor] = field(default_factory=dict, repr=False)
 
     @cached_property
@@ -71,6 +74,7 @@ class Job:
             "stage": EXTRACT_VERSION,
             "modalities": list(self.modalities),
             "downmix": self.downmix,
+            **({"faces": self.faces.sha256} if self.faces.sha256 else {}),
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
@@ -87,6 +91,9 @@ class Job:
             utterances=self.utterances,
             n_frames=visual.n_frames if visual else 0,
             downmix=self.downmix,
+            glimpse_hz=visual.glimpses_hz if visual else 0.0,
+            with_sound=visual is not None and visual.glimpses_hz > 0,
+            faces=self.faces.by_id,
         )
 
     def builder(self, modality: str) -> Callable[[], Extractor]:
@@ -132,6 +139,7 @@ class Job:
             "frame_rule": FRAME_RULE,
             "resampler": RESAMPLER,
             "downmix": self.downmix,
+            "faces_sha256": self.faces.sha256,
             "languages": ", ".join(self.languages),
             "warnings": "\n".join(self.language_warnings()),
         }
@@ -186,6 +194,7 @@ def make_job(
     modalities: Sequence[str],
     device: torch.device,
     downmix: bool,
+    faces: Path | None = None,
 ) -> Job:
     """Read a manifest and decide what is extracted from it.
 
@@ -214,6 +223,7 @@ def make_job(
         modalities=present_modalities(manifest, utterances, wanted),
         device=device,
         downmix=downmix,
+        faces=read_fixes(faces, utterances) if faces else FaceFixes(),
     )
 
 

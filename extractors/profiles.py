@@ -49,6 +49,7 @@ ADDED: dict[str, dict[str, Any]] = {
         "pooling": "auto",
         "alignment": "box",
         "landmark_weights": None,
+        "speaker_weights": None,
     },
 }
 """Fields that came later, with the values that do what was done before. Those are not hashed, so
@@ -186,6 +187,18 @@ class VisualSettings(_ModelSettings):
         None, description="Of FAN, for five_points: name, file or URL#sha256=HASH."
     )
     margin: float = Field(0.0, ge=0, description="Added around the box, as a share of its side.")
+    glimpse_hz: float = Field(
+        12.5,
+        ge=0,
+        le=60,
+        description="Grey frames a second for shot cuts and for whose mouth moves with the sound; "
+        "0: neither sound nor mouths decide who speaks.",
+    )
+    speaker_weights: str | None = Field(
+        None,
+        description="Of LR-ASD, an active speaker model, in place of the mouths' motion: lr-asd, "
+        "a file, or URL#sha256=HASH.",
+    )
     batch_size: int | None = Field(
         None, ge=1, description="Frames or crops run at once; default: what memory holds."
     )
@@ -227,6 +240,11 @@ class VisualSettings(_ModelSettings):
             "paper`, as config/paper.yaml does, or take --profile paper_vit, whose face network "
             "`amanda weights fetch --profile paper_vit` gets"
         )
+
+    @property
+    def glimpses_hz(self) -> float:
+        """Glimpses a second that are decoded: those of the active speaker model, where one is."""
+        return max(self.glimpse_hz, 25.0) if self.speaker_weights else self.glimpse_hz
 
     @property
     def landmarks(self) -> str | None:
@@ -277,6 +295,7 @@ class Profile(_Settings):
             wanted.append((self.visual.detector_weights, None))
             wanted.append((self.visual.network_weights, self.visual.revision))
             wanted.append((self.visual.landmarks, None))
+            wanted.append((self.visual.speaker_weights, None))
         return [(name, revision) for name, revision in wanted if name is not None]
 
 

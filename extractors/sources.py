@@ -7,7 +7,7 @@ same order however many shards there are.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from amanda.store.errors import InputError
 from amanda.store.manifest import Utterance, resolve_path
 from extractors.audio import read_audio_clips
-from extractors.base import VideoClip
+from extractors.base import FaceFix, VideoClip
 from extractors.media import ClipRequest, DecodedClip, MediaError, open_media
 from extractors.video import pictures_of, read_video_clips
 
@@ -97,7 +97,9 @@ class Reader:
         n_frames: frames of a video clip.
         downmix: average the channels of sound whose row names none.
         glimpse_hz: glimpses a second that come with the frames; see `extractors.video`.
-        with_sound: whether the sound of an utterance comes with its frames.
+        with_sound: whether the sound of an utterance comes with its frames, its channels averaged
+            where need be: it only says when somebody speaks.
+        faces: by id, the user's own choice of the face.
     """
 
     manifest: Path
@@ -106,6 +108,7 @@ class Reader:
     downmix: bool
     glimpse_hz: float = 0.0
     with_sound: bool = False
+    faces: Mapping[str, FaceFix] = field(default_factory=dict)
 
     def of(self, source: Source) -> "Reader":
         """A reader that knows the rows of this source alone, to be sent elsewhere."""
@@ -123,10 +126,18 @@ class Reader:
                     sounds[decoded.row] = decoded.clip
                 if "acoustic" in modalities:
                     yield "acoustic", decoded
+            if self.with_sound and not self.downmix and not sounds:
+                for decoded in replace(self, downmix=True)._sound(source):
+                    if isinstance(decoded.clip, np.ndarray):
+                        sounds[decoded.row] = decoded.clip
         if "visual" in modalities:
             for decoded in self._pictures(source):
-                if decoded.row in sounds and isinstance(decoded.clip, VideoClip):
-                    clip = replace(decoded.clip, sound=sounds[decoded.row])
+                if isinstance(decoded.clip, VideoClip):
+                    clip = replace(
+                        decoded.clip,
+                        sound=sounds.get(decoded.row),
+                        face=self.faces.get(self.utterances[decoded.row].id),
+                    )
                     decoded = replace(decoded, clip=clip)
                 yield "visual", decoded
         if "lexical" in modalities:

@@ -24,6 +24,8 @@ from extractors.speaker_motion import (
 from extractors.tracks import join, link
 from extractors.tracks_look import Look, describe
 
+LEAST_ACTIVITY = 0.004
+"""Below, no mouth moves: all scores are low, and the contact sheets show the utterance first."""
 PRIOR_S = 0.4
 """A person's motion is averaged with so much stillness: a glance of a mouth is little evidence."""
 
@@ -112,7 +114,7 @@ def mouth_evidence(motions: Sequence[Motion], sound: Float32[np.ndarray, "sample
         loud = loudness_at(envelope, motion.time_s) * motion.seen
         activity[i] = (loud * motion.values).sum() / (loud.sum() + PRIOR_S / max(step_s, 1e-3))
         sync[i] = max(0.0, correlation(motion, envelope))
-    share = activity / max(activity.max(), 1e-9)
+    share = activity / max(activity.max(), LEAST_ACTIVITY)
     return [float(v) for v in share * (0.5 + 0.5 * sync)]
 
 

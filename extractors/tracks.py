@@ -23,8 +23,8 @@ from extractors.tracks_look import Look, likeness, mean_look
 LINK_OVERLAP = 0.3
 LINK_DISTANCE = 1.0
 LINK_SIZE = 2.0
-LINK_LIKENESS = 0.3
-JOIN_LIKENESS = 0.6
+LINK_LIKENESS = 0.15
+JOIN_LIKENESS = 0.7
 
 Box = Float[np.ndarray, "4"]
 

@@ -1,7 +1,7 @@
 """How a person looks, in a few numbers: enough to know again after a cut, no more.
 
-Not a face recognition model: the mean colour (CIE L*a*b*, lightness counted a third) of four places
-in and around the face's box, hair, forehead and eyes, cheeks and mouth, and clothes below the chin.
+Not a face recognition model: the mean colour (CIE L*a*b*, lightness counted 0.6) of four places
+in and around the face's box: hair, forehead and eyes, cheeks and mouth, and clothes below the chin.
 In one video the light and the clothes stay, so people differ in these more than one person does
 between shots. Between videos, and for a picture of a person, only hair and face are compared.
 """
@@ -17,9 +17,9 @@ PLACES = {
     "mouth": (0.2, 0.55, 0.8, 0.92),
     "clothes": (-0.25, 1.3, 1.25, 1.75),
 }
-LIGHTNESS = 1 / 3
+LIGHTNESS = 0.6
 """Weight of L*: light and exposure change it more than colour."""
-SCALE = 12.0
+SCALE = 8.0
 """Distance in L*a*b* at which two looks are alike by exp(-1/2)."""
 
 Look = Float[np.ndarray, "places channels"]

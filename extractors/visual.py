@@ -16,6 +16,7 @@ from extractors.base import Extractor, SequenceFeatures, VideoClip
 from extractors.compute import Compute
 from extractors.expression import ExpressionNetwork, build_network
 from extractors.faces import DETECTORS, Detections, FaceDetector
+from extractors.lr_asd import load_lr_asd
 from extractors.profiles import VisualSettings
 from extractors.speaker import Choice
 from extractors.speaker_clip import ActiveSpeakerModel, find_speaker
@@ -26,8 +27,7 @@ from extractors.video import FRAME_RULE
 from extractors.weights import Located, find
 
 MODALITY = "visual"
-TRACK_RULE = "person by place and look, chosen by mouth motion with the sound, duration, size"
-ASD_RULE = "person by place and look, chosen by {model}, duration, size"
+TRACK_RULE = "persons by place and look, chosen by"
 
 
 def build(settings: VisualSettings, *, device: str = "cpu") -> Extractor:
@@ -47,8 +47,7 @@ def build(settings: VisualSettings, *, device: str = "cpu") -> Extractor:
     found_by = (
         f"{settings.detector} {detector_weights.sha256[:12]} at confidence {detector.threshold:g}"
     )
-    asd = None
-    rule = TRACK_RULE
+    asd = load_lr_asd(settings.speaker_weights, where) if settings.speaker_weights else None
     crop = f"{_crop_note(settings, landmarks)}, {network.crop_px} px"
     attrs = {
         "extractor": "visual/2",
@@ -57,7 +56,8 @@ def build(settings: VisualSettings, *, device: str = "cpu") -> Extractor:
         "n_frames": settings.n_frames,
         "dtype": "float32",
         "compute": compute.description,
-        "preprocessing": f"{settings.n_frames} frames: {FRAME_RULE}; {found_by}; {rule}; "
+        "preprocessing": f"{settings.n_frames} frames: {FRAME_RULE}; {found_by}; "
+        f"{_speaker_note(settings, asd)}; "
         f"{crop}; {network.input}{compute.precision_note}",
     }
     return VisualExtractor(
@@ -81,6 +81,14 @@ def _aligner(
         detector=settings.detector,
         batch_size=settings.batch_size,
     )
+
+
+def _speaker_note(settings: VisualSettings, asd: ActiveSpeakerModel | None) -> str:
+    if asd is not None:
+        return f"{TRACK_RULE} {asd.attrs['model']} {asd.attrs['sha256'][:12]}, duration, size"
+    if settings.glimpses_hz:
+        return f"{TRACK_RULE} mouths at {settings.glimpses_hz:g} Hz with the sound, duration, size"
+    return f"{TRACK_RULE} duration, size"
 
 
 def _crop_note(settings: VisualSettings, landmarks: Located | None) -> str:

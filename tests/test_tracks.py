@@ -109,7 +109,7 @@ def test_look_is_of_the_person_not_of_the_place():
 
     mine = describe(person(20, RED, (40, 30, 20)), at(20))
     moved = describe(person(90, RED, (40, 30, 20)), at(90))
-    darker = describe((person(90, RED, (40, 30, 20)) * 0.85).astype(np.uint8), at(90))
+    darker = describe((person(90, RED, (40, 30, 20)) * 0.9).astype(np.uint8), at(90))
     changed = describe(person(20, BLUE, (40, 30, 20)), at(20))
     other = describe(person(20, GREEN, (230, 210, 120)), at(20))
     assert likeness(mine, moved) == pytest.approx(1.0, abs=1e-3)

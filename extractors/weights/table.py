@@ -276,6 +276,22 @@ _ENTRIES = (
         n_bytes=95_700_000,
         licence="BSD-3-Clause",
     ),
+    Weight(
+        name="lr-asd",
+        source=UrlSource(
+            url="https://raw.githubusercontent.com/Junhua-Liao/LR-ASD/"
+            "1b6dcd2d8fc2895683de6508ec6294ec47d388ca/weight/finetuning_TalkSet.model"
+        ),
+        files={
+            "finetuning_TalkSet.model": (
+                "6b4ef53694e874e96cf630198dc479c78aebb3993bbf166aee3d926dfe7d9342"
+            )
+        },
+        main="finetuning_TalkSet.model",
+        is_folder=False,
+        n_bytes=3_426_337,
+        licence="MIT",
+    ),
 )
 
 WEIGHTS: Mapping[str, Weight] = {weight.name: weight for weight in _ENTRIES}
