@@ -244,6 +244,13 @@ def extract(
     ] = "",
     device: Device = "auto",
     downmix: Annotated[bool, typer.Option(help="Average the channels of stereo audio.")] = False,
+    faces: Annotated[
+        Path | None,
+        typer.Option(help="CSV of your own choices of the speakers' faces (docs/speaker.md)."),
+    ] = None,
+    contact_sheets: Annotated[
+        Path | None, typer.Option(help="Folder for pictures of every utterance's chosen faces.")
+    ] = None,
     max_failed: Annotated[
         float, typer.Option(help="Exit with 3 when a larger share of clips failed.")
     ] = 0.2,
@@ -271,6 +278,8 @@ def extract(
         modalities=[m for m in modalities.split(",") if m],
         device=device,
         downmix=downmix,
+        faces=faces,
+        contact_sheets=contact_sheets,
         max_failed=max_failed,
         estimate=estimate,
         retry_failed=retry_failed,

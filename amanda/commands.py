@@ -52,6 +52,7 @@ def extract_flags(name: str, config: Config, config_file: str | None) -> list[st
         *profile_flags(corpus.profile or config.profile, config, config_file),
         *_flag("--modalities", ",".join(corpus.extract)),
         *(["--downmix"] if corpus.downmix else []),
+        *_flag("--faces", corpus.faces),
         *_flag("--max-failed", corpus.max_failed),
         *_flag("--device", config.device),
     ]

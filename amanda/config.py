@@ -122,6 +122,9 @@ class CorpusConfig(_Section):
         default_factory=list, description="Extract only these; default: all of the profile."
     )
     downmix: bool = Field(False, description="Average the channels of stereo audio.")
+    faces: str | None = Field(
+        None, description="CSV of your own choices of the speakers' faces (docs/speaker.md)."
+    )
     shards: int | None = Field(None, ge=1, description="Shards of this corpus; default: `shards`.")
     max_failed: float = Field(
         0.2, ge=0, le=1, description="Stop when a larger share of a shard's clips failed."
@@ -305,7 +308,7 @@ def _check_corpora(config: Config) -> None:
             if label not in CLASSES:
                 hint = nearest(label, list(CLASSES))
                 raise InputError(f"corpora.{name}.cap.{label}: no such class; {hint}")
-        for key in ("manifest", "features", "label_map"):
+        for key in ("manifest", "features", "label_map", "faces"):
             file = getattr(corpus, key)
             if file and not Path(file).is_file():
                 raise InputError(f"corpora.{name}.{key}: there is no file {file}")

@@ -21,6 +21,7 @@ from amanda.store.names import check_corpus_name
 from amanda.store.progress import track
 from extractors.ahead import DecodePool
 from extractors.collect import Collector
+from extractors.contact_sheets import write_contact_sheets
 from extractors.estimate import estimate_text, refuse_full_disk
 from extractors.job import Job, make_job
 from extractors.ledger import failures, ledger_path, summary, write_ledger
@@ -57,6 +58,7 @@ def run_extraction(
     device: str = "auto",
     downmix: bool = False,
     faces: Path | None = None,
+    contact_sheets: Path | None = None,
     max_failed: float = 0.2,
     estimate: bool = False,
     retry_failed: bool = False,
@@ -71,6 +73,7 @@ def run_extraction(
         n_shards: the least number of shards.
         faces: a CSV of what the user says of speakers' faces; see `extractors.speaker_fixes`.
         modalities: only these; empty for all of the profile that the corpus has.
+        contact_sheets: a folder for pictures of every utterance's chosen faces.
         max_failed: the largest share of clips that may fail: that have nothing usable, or a
             modality whose status is `failed` or `unreadable`.
         estimate: only say what it would take.
@@ -115,6 +118,8 @@ def run_extraction(
     write_ledger(out)
     text, failed = summary(out)
     text = f"{text}\n{said}\n  ledger    {ledger_path(out)}"
+    if contact_sheets is not None:
+        text += f"\n  sheets    {write_contact_sheets(out, manifest, contact_sheets)}"
     if len(failed) > max_failed * sum(len(source.rows) for source in sources):
         if shard is not None:
             keep_finished(out)
