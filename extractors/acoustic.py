@@ -89,13 +89,13 @@ def build(settings: AcousticSettings, *, device: str | torch.device = "cpu") -> 
         "revision": located.revision,
         "sha256": located.sha256,
         "layers": list(settings.layers),
-        "rate_hz": 1 / encoder.hop_s,
+        "rate_hz": _pooled_rate_hz(encoder, settings),
         "dtype": "float32",
         "compute": compute.description,
         "preprocessing": f"16 kHz mono; {encoder.description}; clips over "
         f"{window * encoder.hop_s:g} s in windows of that length overlapping "
         f"{overlap * encoder.hop_s:g} s, joined at its middle; last block {settings.last_block}"
-        f"{compute.precision_note}",
+        f"{_pooling_note(settings)}{compute.precision_note}",
     }
     return AcousticExtractor(
         encoder=encoder, settings=settings, window=window, overlap=overlap, attrs=attrs
@@ -128,6 +128,31 @@ def _window_frames(encoder: SpeechEncoder, settings: AcousticSettings) -> tuple[
             f"window_s at least {encoder.hop_s:g}"
         )
     return window, overlap
+
+
+def _pooled_rate_hz(encoder: SpeechEncoder, settings: AcousticSettings) -> float:
+    """Vectors a second; 0 for one vector a clip."""
+    return 1 / (encoder.hop_s * settings.pool_frames) if settings.pool_frames else 0.0
+
+
+def _pooling_note(settings: AcousticSettings) -> str:
+    if settings.pool_frames == 1:
+        return ""
+    if settings.pool_frames == 0:
+        return "; mean of the clip"
+    return f"; means of {settings.pool_frames} frames"
+
+
+def pool_frames(
+    frames: Float[np.ndarray, "time *shape"], n: int
+) -> Float[np.ndarray, "pooled *shape"]:
+    """Means of `n` consecutive frames, the last of those that are left; 0: of all of them."""
+    if n == 1 or not len(frames):
+        return frames
+    starts = np.arange(0, len(frames), n or len(frames))
+    counts = np.diff([*starts, len(frames)])
+    sums = np.add.reduceat(frames, starts, axis=0, dtype=np.float64)
+    return (sums / counts.reshape(-1, *(1,) * (frames.ndim - 1))).astype(frames.dtype)
 
 
 def plan_windows(n_frames: int, window: int, overlap: int) -> list[Window]:
@@ -206,6 +231,7 @@ class AcousticExtractor:
 
     def _features(self, values: Float[np.ndarray, "time layers width"]) -> SequenceFeatures:
         time_s = self.encoder.first_s + self.encoder.hop_s * np.arange(len(values))
+        values, time_s = (pool_frames(a, self.settings.pool_frames) for a in (values, time_s))
         return SequenceFeatures(values=values, time_s=time_s, valid=np.ones(len(values), bool))
 
     def _refused(self, clip: np.ndarray) -> SequenceFeatures | None:

@@ -33,6 +33,7 @@ from extractors.profiles import LexicalSettings
 from extractors.weights import find
 
 MODALITY = "lexical"
+_POOLING_NOTES = {"none": "", "word": "; mean of a word's tokens", "mean": "; mean of the tokens"}
 VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 
 
@@ -81,7 +82,8 @@ def build(settings: LexicalSettings, *, device: str | torch.device = "cpu") -> E
     preprocessing = (
         f"text as given; {type(tokenizer).__name__}; special tokens "
         f"{'stripped' if settings.strip_special else 'kept'}; cut at {limit} tokens; "
-        f"last block {settings.last_block}{compute.precision_note}"
+        f"last block {settings.last_block}{_POOLING_NOTES[settings.pooling]}"
+        f"{compute.precision_note}"
     )
     attrs = {
         "extractor": "lexical/1",
@@ -102,6 +104,16 @@ def build(settings: LexicalSettings, *, device: str | torch.device = "cpu") -> E
         compute=compute,
         attrs=attrs,
     )
+
+
+def _group_starts(word: np.ndarray, pooling: str) -> np.ndarray:
+    """Where each stretch of tokens begins that becomes one vector; special tokens stay alone."""
+    if pooling == "none":
+        return np.arange(len(word))
+    if pooling == "mean":
+        return np.zeros(1, np.int64)
+    goes_on = (word[1:] == word[:-1]) & (word[1:] >= 0)
+    return np.flatnonzero(np.concatenate([[True], ~goes_on]))
 
 
 def _load_tokenizer(folder: Path) -> Any:
@@ -231,16 +243,27 @@ class LexicalExtractor:
         keep = ~tokens.special if self.settings.strip_special else np.ones(len(array), bool)
         n_tokens = len(tokens.ids) + tokens.n_cut
         detail = f"{n_tokens} tokens, the first {len(tokens.ids)} kept" if tokens.n_cut else ""
+        special, word, span = tokens.special[keep], tokens.word[keep], tokens.char_span[keep]
+        starts = _group_starts(word, self.settings.pooling)
+        last = np.array([*starts[1:], len(word)]) - 1
+        counts = (last - starts + 1)[:, None, None]
+        one_word = self.settings.pooling != "mean"
         return SequenceFeatures(
-            values=array[keep],
-            time_s=np.arange(int(keep.sum()), dtype=np.float64),
-            valid=np.ones(int(keep.sum()), bool),
+            values=np.add.reduceat(array[keep], starts, axis=0) / counts.astype(np.float32),
+            time_s=np.arange(len(starts), dtype=np.float64),
+            valid=np.ones(len(starts), bool),
             status="truncated" if tokens.n_cut else "ok",
             detail=detail,
             extra={
-                "special": tokens.special[keep],
-                "word": tokens.word[keep],
-                "char_span": tokens.char_span[keep],
+                "special": special[starts] if one_word else np.zeros(len(starts), bool),
+                "word": word[starts] if one_word else np.full(len(starts), -1, np.int32),
+                "char_span": np.stack(
+                    [
+                        np.minimum.reduceat(span[:, 0], starts),
+                        np.maximum.reduceat(span[:, 1], starts),
+                    ],
+                    axis=1,
+                ),
             },
         )
 

@@ -419,6 +419,61 @@ def test_weights_of_another_model_are_refused(folders: dict[str, Path], tmp_path
         build(settings(tmp_path))(clips(8_000))
 
 
+def test_frames_are_pooled(folders: dict[str, Path]) -> None:
+    folder = folders["hubert"]
+    (wave,) = clips(16_000)
+    (frames,) = build(settings(folder))([wave])
+    pooled = build(settings(folder, pool_frames=10))
+    (found,) = pooled([wave])
+    # 49 frames: four times ten, and nine.
+    expected = [frames.values[k : k + 10].mean(axis=0) for k in range(0, 49, 10)]
+    assert_close(found.values, np.stack(expected))
+    assert found.time_s[0] == pytest.approx(frames.time_s[:10].mean())
+    assert found.time_s[-1] == pytest.approx(frames.time_s[40:].mean())
+    assert pooled.attrs["rate_hz"] == pytest.approx(5.0)
+    assert "means of 10 frames" in pooled.attrs["preprocessing"]
+    one = build(settings(folder, pool_frames=0))
+    (found,) = one([wave])
+    assert_close(found.values, frames.values.mean(axis=0, keepdims=True))
+    assert one.attrs["rate_hz"] == 0.0
+    (short,) = one([wave[:100]])
+    assert (short.status, short.values.shape) == ("too_short", (0, 3, 32))
+
+
+def test_memory_that_runs_out_halves_the_batch(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extractor = build(settings(folders["wavlm"], seconds_per_batch=100.0))
+    waves = clips(16_000, 7_000, 400, 16_000, 11_111)
+    expected = extractor(waves)
+    real = extractor.encoder.run
+
+    def small_memory(prepared: list, windows: list) -> torch.Tensor:
+        if len(windows) > 1:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to")
+        return real(prepared, windows)
+
+    monkeypatch.setattr(extractor.encoder, "run", small_memory)
+    for found, one in zip(extractor(waves), expected, strict=True):
+        assert_close(found.values, one.values)
+
+    def no_memory(_prepared: list, _windows: list) -> torch.Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(extractor.encoder, "run", no_memory)
+    with pytest.raises(AmandaError, match="memory of cpu does not hold one clip"):
+        extractor(waves)
+
+
+def test_bf16_is_near_and_named(folders: dict[str, Path]) -> None:
+    (wave,) = clips(16_000)
+    exact = build(settings(folders["wav2vec2 group norm"]))
+    rough = build(settings(folders["wav2vec2 group norm"], precision="bf16"))
+    found, one = rough([wave])[0].values, exact([wave])[0].values
+    assert 1e-5 < np.abs(found - one).max() / np.abs(one).max() < 0.1
+    assert rough.attrs["preprocessing"] == f"{exact.attrs['preprocessing']}; bf16 autocast"
+
+
 @pytest.mark.weights
 def test_the_embedded_whisper_is_transformers_on_full_windows() -> None:
     list(fetch_profile(load_profile("embedded")))

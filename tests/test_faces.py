@@ -92,6 +92,16 @@ def test_batch_size_does_not_matter(weights, frames, name):
         np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
 
 
+def test_order_does_not_matter_bit_by_bit(weights, frames):
+    """At one batch size; another one lets the library choose other kernels (2e-6)."""
+    small = np.ascontiguousarray(frames[:, :64, :64])
+    detector = S3fd(weights["s3fd"], device=CPU, batch_size=3)
+    backwards = detector(np.ascontiguousarray(small[::-1]))[::-1]
+    for one, other in zip(detector(small), backwards, strict=True):
+        np.testing.assert_array_equal(one.boxes, other.boxes)
+        np.testing.assert_array_equal(one.scores, other.scores)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 @pytest.mark.parametrize("name", ["retinaface", "s3fd"])
 def test_cuda_finds_what_the_cpu_finds(weights, frames, name):

@@ -241,6 +241,57 @@ def test_what_cannot_work_is_refused(folders: dict[str, Path], tmp_path: Path) -
         build(settings(tmp_path))([TEXTS[0]])
 
 
+def test_words_and_texts_are_means_of_their_tokens(folders: dict[str, Path]) -> None:
+    (tokens,) = build(settings(folders["bert"]))(["So sadly!"])
+    by_word = build(settings(folders["bert"], pooling="word"))
+    (words,) = by_word(["So sadly!"])
+    # [CLS] so sad ##ly ! [SEP]: the third and fourth are one word.
+    expected = [*tokens.values[:2], tokens.values[2:4].mean(axis=0), *tokens.values[4:]]
+    assert_close(words.values, np.stack(expected))
+    assert words.extra["word"].tolist() == [-1, 0, 1, 2, -1]
+    assert words.extra["special"].tolist() == [True, False, False, False, True]
+    assert words.extra["char_span"].tolist() == [[0, 0], [0, 2], [3, 8], [8, 9], [0, 0]]
+    np.testing.assert_array_equal(words.time_s, np.arange(5))
+    assert "mean of a word's tokens" in by_word.attrs["preprocessing"]
+    (text,) = build(settings(folders["bert"], pooling="mean", strip_special=True))(["So sadly!"])
+    assert_close(text.values, tokens.values[1:5].mean(axis=0, keepdims=True))
+    assert text.extra["char_span"].tolist() == [[0, 9]]
+    (empty,) = by_word([" "])
+    assert (empty.status, empty.values.shape) == ("empty_text", (0, 3, 32))
+
+
+def test_memory_that_runs_out_halves_the_batch(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extractor = build(settings(folders["bert"], tokens_per_batch=4096))
+    expected = extractor(TEXTS)
+    real, sizes = extractor._run, []
+
+    def small_memory(ids: list[list[int]]) -> torch.Tensor:
+        sizes.append(len(ids))
+        if len(ids) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+        return real(ids)
+
+    monkeypatch.setattr(extractor, "_run", small_memory)
+    for found, one in zip(extractor(TEXTS), expected, strict=True):
+        assert_close(found.values, one.values)
+    assert sizes == [5, 2, 3, 1, 2]
+
+
+def test_bf16_is_near_and_named(folders: dict[str, Path]) -> None:
+    exact = build(settings(folders["bert"]))
+    rough = build(settings(folders["bert"], precision="bf16"))
+    for found, one in zip(rough(TEXTS), exact(TEXTS), strict=True):
+        difference = np.abs(found.values - one.values).max() / np.abs(one.values).max()
+        assert 1e-5 < difference < 0.1
+    assert exact.attrs["compute"] == "fp32"
+    assert rough.attrs["compute"] == "bf16"
+    assert rough.attrs["preprocessing"] == f"{exact.attrs['preprocessing']}; bf16 autocast"
+    with pytest.raises(InputError, match="precision fp16: for CUDA devices only"):
+        build(settings(folders["bert"], precision="fp16"))
+
+
 @pytest.mark.weights
 def test_the_embedded_mpnet_is_transformers() -> None:
     list(fetch_profile(load_profile("embedded")))
