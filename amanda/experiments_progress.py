@@ -29,8 +29,8 @@ PLAN = "results/paper.plan.json"
 SECONDS_PER_UTTERANCE = {"embedded": 0.0117, "paper": 0.019}
 """Seconds on one core for an utterance of the longer train split in one epoch, by profile.
 
-`embedded`: a job of three trainings, start included, took 359 s for 40 epochs of 255 utterances, two
-such jobs side by side on two idle cores. `paper`: 1.24 s a step of 128 + 128 utterances on two.
+`embedded`: a job of three trainings took 359 s for 40 epochs of 255 utterances, its start included,
+two such jobs side by side on two idle cores. `paper`: 1.24 s a step of 128 + 128 on two cores.
 """
 SOURCE_ONLY = 0.67
 """The same of a method that sees one domain alone, over that of others: 241 s of 359."""

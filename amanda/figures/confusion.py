@@ -47,18 +47,23 @@ def draw(inputs: Sequence[Path]) -> Drawing:
             counts = np.sum([np.array(matrix) for matrix in stored], axis=0)
             total = counts.sum(axis=1, keepdims=True)
             share = np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
-            axes.imshow(share, cmap="Greys", vmin=0, vmax=1)
+            # Cells as shapes, not as a picture, so that they stay sharp at any size.
+            axes.pcolormesh(share, cmap="Greys", vmin=0, vmax=1, edgecolors="white", linewidth=0.8)
+            axes.set_aspect("equal")
+            axes.invert_yaxis()
+            axes.spines[["left", "bottom"]].set_visible(False)
             for (true, predicted), value in np.ndenumerate(share):
                 axes.text(
-                    predicted,
-                    true,
+                    predicted + 0.5,
+                    true + 0.5,
                     f"{100 * value:.0f}" if total[true] else "–",
                     ha="center",
                     va="center",
                     color="white" if value > 0.55 else "black",
                 )
-            axes.xaxis.set_major_locator(FixedLocator(range(len(names))))
-            axes.yaxis.set_major_locator(FixedLocator(range(len(names))))
+            middles = [place + 0.5 for place in range(len(names))]
+            axes.xaxis.set_major_locator(FixedLocator(middles))
+            axes.yaxis.set_major_locator(FixedLocator(middles))
             axes.set_xticklabels(names)
             axes.set_yticklabels(names if number % columns == 0 else [""] * len(names))
             axes.tick_params(length=0)

@@ -24,8 +24,8 @@ WIDTH_IN = 6.3
 INK, MUTED, RULE = "#1a1a1a", "#6b6b6b", "#d0d0d0"
 MODALITY_COLOURS = {
     "acoustic": "#0b3d70",
-    "visual": "#d9660a",
-    "lexical": "#3aa876",
+    "visual": "#c2570a",
+    "lexical": "#5cbf90",
     "joint": "#1a1a1a",
 }
 """By modality; from dark to light, so that they differ in grey too."""
