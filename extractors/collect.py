@@ -27,6 +27,13 @@ EMPTY_CLIPS: Mapping[str, Clip] = {
 }
 """What an extractor answers to these fills the rows that have no clip."""
 
+GOOD_CLIPS: Mapping[str, Clip] = {
+    "lexical": "A sentence.",
+    "acoustic": np.sin(np.arange(16_000, dtype=np.float32) / 10),
+    "visual": VideoClip(frames=np.zeros((2, 128, 128, 3), np.uint8), time_s=np.arange(2.0)),
+}
+"""What every model can take: tells a model that fails from clips that it cannot take."""
+
 
 class Collector:
     """Runs one extractor over the clips of a shard's rows, in batches, and keeps what it makes.
@@ -52,7 +59,6 @@ class Collector:
         self._waiting_bytes = 0
         self._done: dict[int, SequenceFeatures] = {}
         self._reason: dict[int, DecodedClip] = {}
-        self._any_success = False
 
     def put(self, decoded: DecodedClip) -> None:
         """Take one row's clip, or the reason why it has none."""
@@ -114,7 +120,7 @@ class Collector:
         """Features of each clip; a clip that a model cannot take costs itself and no other.
 
         Raises:
-            AmandaError: no clip has ever succeeded: then it is the model that fails, not a clip.
+            AmandaError: it is the model that fails, not a clip.
         """
         with self._stages.timing(LOADING):
             extractor = self._build()
@@ -135,13 +141,19 @@ class Collector:
                     results += extractor([clip.clip])
                 except Exception as own_error:
                     results.append(_failed(clip, own_error))
-            if not self._any_success and all(isinstance(r, DecodedClip) for r in results):
-                raise AmandaError(
-                    f"{self.modality}: the model fails on every clip so far, the first is "
-                    f"{self.ids[clips[0].row]} ({_one_line(error)})"
-                ) from error
-        self._any_success = True
+            if all(isinstance(r, DecodedClip) for r in results):
+                self._refuse_broken(extractor, clips[0], error)
         return results
+
+    def _refuse_broken(self, extractor: Extractor, first: DecodedClip, error: Exception) -> None:
+        """Raise `AmandaError` where the model fails on a good clip too."""
+        try:
+            extractor([GOOD_CLIPS[self.modality]])
+        except Exception:
+            raise AmandaError(
+                f"{self.modality}: the model fails on every clip, the first is "
+                f"{self.ids[first.row]} ({_one_line(error)})"
+            ) from error
 
 
 def _failed(clip: DecodedClip, error: Exception) -> DecodedClip:

@@ -42,6 +42,8 @@ SEEK_GAP_S = 5.0
 """Decode on rather than seek over a gap up to this: a seek goes back to a key frame anyway."""
 MAX_SIDE_PX = 1920
 """Larger frames are scaled down (area average): 64 frames of 4K would take 1.6 GB."""
+MAX_PIXELS = 8192 * 8192
+"""Larger frames are refused: a few bytes can claim a picture that fills the memory."""
 MAX_GLIMPSE_PX = 640
 MAX_GLIMPSED_S = 12.0
 """Glimpses cover so much of a clip, at this size: 30 MB at 12.5 a second of 640 × 320."""
@@ -155,6 +157,7 @@ class _Walk:
             raise MediaError("no_video", "the file has no video stream")
         self.container, self.stream = container, stream
         self.stream.codec_context.thread_count = 1
+        self.stream.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
         self.requests, self.n_frames, self.glimpse_hz = requests, n_frames, glimpse_hz
         self.zero_s = clock_start_s(container)
         self.time_base = self.stream.time_base or Fraction(1, av.time_base)
@@ -199,12 +202,18 @@ class _Walk:
         ended_s = self.shown.end_s if self.shown else 0.0
         trouble = f" ({self.errors[0]})" if self.errors else ""
         if not clip.frames:
-            detail = (
-                f"the clip starts at {request.start_s:.2f} s, "
-                f"but the video ends at {ended_s:.2f} s{trouble}"
-                if self.shown
-                else f"no frame could be decoded{trouble}"
-            )
+            if not self.shown:
+                detail = f"no frame could be decoded{trouble}"
+            elif request.start_s >= ended_s:
+                detail = (
+                    f"the clip starts at {request.start_s:.2f} s, "
+                    f"but the video ends at {ended_s:.2f} s{trouble}"
+                )
+            else:  # so much shorter than it claims that the first instant is too late
+                detail = (
+                    f"the clip is {request.start_s:.2f} to {clip.end_s:.2f} s, "
+                    f"but the video ends at {ended_s:.2f} s{trouble}"
+                )
             return DecodedClip(row=request.row, clip=None, status="unreadable", detail=detail)
         sizes = {frame.shape for frame in clip.frames}
         if len(sizes) > 1:

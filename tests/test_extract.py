@@ -456,9 +456,23 @@ def test_a_clip_that_a_model_cannot_take_costs_itself_alone():
     np.testing.assert_array_equal(table.data.offsets, [0, 3, 3, 8])
 
 
+def test_clips_that_all_fail_do_not_stop_the_run():
+    table = collected(["bad", "bad"], Picky())
+    assert table.status == ["failed", "failed"]
+
+
+class Broken(Picky):
+    """An extractor that can take nothing but the empty clip."""
+
+    def __call__(self, clips):
+        if any(clips):
+            raise ValueError("no such kernel")
+        return super().__call__(clips)
+
+
 def test_a_model_that_fails_on_everything_stops_the_run():
-    with pytest.raises(AmandaError, match="fails on every clip so far, the first is a"):
-        collected(["bad", "bad"], Picky())
+    with pytest.raises(AmandaError, match=r"fails on every clip, the first is a \(ValueError: no"):
+        collected(["one", "two"], Broken())
 
 
 @pytest.mark.parametrize(("value", "kind"), [(1e5, "above float16's 65504"), (np.nan, "NaN")])
