@@ -10,7 +10,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
 .DELETE_ON_ERROR:
-.PHONY: setup demo test oracles check bench requirements
+.PHONY: setup demo test oracles check docs bench requirements
 
 # The Python to build .venv with, 3.11 to 3.13: make setup PYTHON=/path/to/python3.12
 PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 python3.13 python3,$(shell command -v $(name))))
