@@ -1,6 +1,5 @@
 """Stand-in corpora as they lie on disk: layouts, media, truth, seeds, interruption."""
 
-import json
 import os
 import re
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from standin_corpora import mark, write_all
 
 pytest.importorskip("espeakng_loader", reason="stand-in corpora speak with espeak-ng")
 
@@ -25,32 +25,12 @@ from corpora.standin.write import DEFAULT_PRIOR
 N = {"ie": 12, "msp": 12}
 
 
-WRITER = """
-import json, sys
-from pathlib import Path
-from corpora.standin import write_standin
-
-for corpus, out, more in json.loads(sys.argv[1]):
-    write_standin(corpus, Path(out), **more)
-"""
-
-
-def write_all(*jobs: tuple[str, Path, dict]) -> None:
-    """Write corpora in a process without the checks of shapes, three times as fast."""
-    asked = json.dumps([(corpus, str(out), more) for corpus, out, more in jobs])
-    subprocess.run([sys.executable, "-c", WRITER, asked], check=True, capture_output=True)
-
-
 @pytest.fixture(scope="module")
 def made(tmp_path_factory) -> Path:
     """A folder with one small corpus a layout."""
     folder = tmp_path_factory.mktemp("standin")
     write_all(*((c, folder / c, {"n_utterances": n, "seed": 4}) for c, n in N.items()))
     return folder
-
-
-def mark(root: Path) -> dict:
-    return json.loads((root / "standin.json").read_text(encoding="utf-8"))
 
 
 def bytes_of(root: Path) -> dict[str, bytes]:

@@ -53,21 +53,21 @@ class Stage:
     def alone(self, name: str) -> Shot:
         x = WIDTH / 2 + float(self.rng.uniform(-34, 34))
         view = 1 + [self.speaker, *self.listeners].index(name)
-        return self._shot({name: self._seat(x, 120, ALONE)}, view)
+        return self._shot({name: self._seat(x, 120.0, ALONE)}, view)
 
     def row(self, names: Sequence[str]) -> Shot:
         """Side by side in any order."""
         size = BESIDE if len(names) == 2 else IN_THREE
         middle = (np.arange(len(names)) + 0.5) / len(names) * WIDTH
         order = self.rng.permutation(len(names))
-        seats = {names[i]: self._seat(x, 120, size) for i, x in zip(order, middle, strict=True)}
+        seats = {names[i]: self._seat(x, 120.0, size) for i, x in zip(order, middle, strict=True)}
         return self._shot(seats, 0)
 
     def near(self, far: str, near: str) -> Shot:
         left = self.rng.random() < 0.5
         seats = {
-            far: self._seat(WIDTH * (0.76 if left else 0.24), 108, BEHIND),
-            near: self._seat(WIDTH * (0.27 if left else 0.73), 130, IN_FRONT),
+            far: self._seat(WIDTH * (0.76 if left else 0.24), 108.0, BEHIND),
+            near: self._seat(WIDTH * (0.27 if left else 0.73), 130.0, IN_FRONT),
         }
         return self._shot(seats, 0)
 

@@ -173,7 +173,7 @@ def _scene(
         lines=(line,),
         shots=shots,
         traits=traits,
-        audio_codec="aac",
+        audio_codec="alac",  # lossless: AAC would make the like channels differ
         audio_rate_hz=AUDIO_RATE_HZ,
         channels=2,
         pause_s=(0.0, 0.0),
