@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from amanda.records import EpochRecord, RunRecord, Selection, TestRows
+from amanda.balance import imbalance
+from amanda.records import Balance, EpochRecord, RunRecord, Selection, TestRows
 from amanda.results import Result, describe_features, merge_results, write_method_result
 from amanda.settings import RunSettings
 from amanda.store.features import (
@@ -147,7 +148,30 @@ def fake_run(
             epoch=epoch, value=value, used_target_labels=used, probabilities=branches
         )
     return RunRecord(
-        seed=seed, fold=0, test=rows, epochs=epochs, selections=selections, wall_s=12.5 + seed
+        seed=seed,
+        fold=0,
+        test=rows,
+        epochs=epochs,
+        selections=selections,
+        wall_s=12.5 + seed,
+        balance=_balance(epochs[-1], settings) if aligned else None,
+    )
+
+
+def _balance(epoch: EpochRecord, settings: RunSettings) -> Balance:
+    loss = dict(epoch.alignment)
+    psi = _psi(settings.surrogate, np.array(list(loss.values())))
+    single = [loss[name] for name in MODALITIES]
+    return Balance(
+        loss=loss,
+        relative={name: value / 60 for name, value in loss.items()},
+        floor={name: 0.3 for name in loss},
+        proxy_a_distance={name: 1.1 for name in loss},
+        index=imbalance(single),
+        index_floor=0.0,
+        index_relative=imbalance(single),
+        psi=psi,
+        pull={name: psi[name] + psi["joint"] for name in MODALITIES},
     )
 
 

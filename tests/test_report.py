@@ -25,6 +25,7 @@ PAIR_SECTIONS = (
     "results",
     "selection",
     "alignment",
+    "balance",
     "psi",
     "confusion",
     "classes",
