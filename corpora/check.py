@@ -3,10 +3,12 @@
 import importlib.util
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from amanda.store.check import check_files
+from amanda.store.compare import compare_text
 from amanda.store.errors import InputError
 from corpora.root_report import RootReport
 
@@ -52,6 +54,10 @@ def check_paths(paths: Sequence[Path], *, reader: str = "", media: bool = True) 
         notes.append("media files are not opened: PyAV is not installed (the extra `extract`)")
     files = [path for path in paths if not path.is_dir()]
     problems = check_files(files)
+    features = [path for path in files if path.suffix.lower() in (".h5", ".hdf5")]
+    for other in features[1:]:
+        with suppress(InputError):  # a file that cannot be read is among the problems
+            notes.append(compare_text(features[0], other))
     for path in files if media else ():
         if path.suffix.lower() == ".csv" and not any(p.startswith(str(path)) for p in problems):
             from corpora.check_media import check_manifest_media

@@ -2,16 +2,13 @@
 
 import hashlib
 import importlib
-import importlib.metadata
 import json
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import torch
 
@@ -23,21 +20,11 @@ from extractors import EXTRACT_VERSION
 from extractors.audio import RESAMPLER
 from extractors.base import Extractor
 from extractors.profiles import Profile
+from extractors.provenance import library_versions, source_checksums
 from extractors.sources import Reader, present_modalities
 from extractors.speaker_fixes import FaceFixes, read_fixes
 from extractors.video import FRAME_RULE
 from extractors.weights import language_warning
-
-PACKAGES = (
-    "torch",
-    "transformers",
-    "av",
-    "opencv-python",
-    "face-alignment",
-    "soxr",
-    "h5py",
-    "numpy",
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +121,7 @@ class Job:
             "profile_key": self.profile.key,
             "profile_json": self.profile.model_dump_json(),
             "extract_version": EXTRACT_VERSION,
-            "versions": json.dumps(_versions()),
+            "versions": json.dumps(library_versions()),
             "device": self.device.type,
             "frame_rule": FRAME_RULE,
             "resampler": RESAMPLER,
@@ -164,6 +151,7 @@ class Job:
             start_s=np.array([u.start_s or 0.0 for u in chosen], np.float64),
             end_s=np.array(ends, np.float64),
             source=[u.path or u.audio_path for u in chosen],
+            source_sha256=source_checksums(self.manifest, chosen),
             label_names=self.classes,
             **self._targets(chosen),
         )
@@ -229,15 +217,6 @@ def make_job(
 
 def _vad(utterance: Utterance) -> tuple[float | None, float | None, float | None]:
     return utterance.valence, utterance.arousal, utterance.dominance
-
-
-def _versions() -> dict[str, str]:
-    """Versions of what decodes and computes; a package may be installed under another name."""
-    versions = {"libavcodec": ".".join(map(str, av.library_versions["libavcodec"]))}
-    for name in PACKAGES:
-        with suppress(importlib.metadata.PackageNotFoundError):
-            versions[name] = importlib.metadata.version(name)
-    return versions
 
 
 def _made_by(manifest: Path, sha256: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ from amanda.store.check_modality import check_modality
 from amanda.store.feature_schema import (
     FORMAT,
     REQUIRED_COLUMNS,
+    SOURCE_HASH,
     TARGETS,
     TEXT_COLUMNS,
     UTTERANCES,
@@ -117,7 +118,7 @@ def _check_ids(group: h5py.Group, findings: Findings) -> bool:
 def _check_columns(group: h5py.Group, findings: Findings) -> list[str]:
     """The names of the classes, [] when they are not known."""
     n = len(findings.ids)
-    for name in TEXT_COLUMNS[1:]:
+    for name in (*TEXT_COLUMNS[1:], SOURCE_HASH):
         if name in group or name in REQUIRED_COLUMNS:
             texts = findings.dataset(group, name, "texts", (n,))
             if texts is not None and name == "split":

@@ -12,6 +12,8 @@ UTTERANCES, TARGETS = "utterances", "targets"
 REQUIRED_COLUMNS = ("id", "label", "split", "start_s", "end_s")
 TEXT_COLUMNS = ("id", "split", "speaker", "group", "text", "source")
 """Of /utterances; `speaker`, `group`, `text` and `source` may be absent."""
+SOURCE_HASH = "source_sha256"
+"""A further text of /utterances, of files that `amanda extract` writes."""
 REQUIRED_DATASETS = ("values", "offsets", "time_s", "valid", "status")
 """Of a modality; `detail` may be absent."""
 

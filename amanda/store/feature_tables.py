@@ -66,7 +66,8 @@ class ModalityTable:
 class UtteranceTable:
     """The columns of `/utterances` and `/targets`, N rows each.
 
-    `label` is an index into `label_names`, -1 for none; `vad` is valence, arousal, dominance with
+    `label` is an index into `label_names`, -1 for none; `source_sha256` the recording's checksum,
+    and behind a space that of a sound file of its own; `vad` is valence, arousal, dominance with
     NaN for none; `label_dist` the share of raters a class with NaN rows for none.
     """
 
@@ -80,6 +81,7 @@ class UtteranceTable:
     end_s: Float[np.ndarray, "n"]
     source: list[str]
     label_names: Sequence[str] = CLASSES
+    source_sha256: list[str] | None = None
     vad: Float[np.ndarray, "n 3"] | None = None
     label_dist: Float[np.ndarray, "n classes"] | None = None
     n_raters: Int[np.ndarray, "n"] | None = None

@@ -14,6 +14,7 @@ from amanda.store.feature_reader import FeatureFile
 from amanda.store.feature_schema import (
     FORMAT,
     IDENTITY_ATTRS,
+    SOURCE_HASH,
     TARGETS,
     TEXT,
     TEXT_COLUMNS,
@@ -109,6 +110,8 @@ def _write_utterances(file: h5py.File, utterances: UtteranceTable) -> None:
     group.attrs["label_names"] = list(utterances.label_names)
     for column in TEXT_COLUMNS:
         _write_text(group, column, getattr(utterances, column))
+    if utterances.source_sha256 is not None:
+        _write_text(group, SOURCE_HASH, utterances.source_sha256)
     group["label"] = utterances.label.astype(np.int8)
     group["start_s"] = utterances.start_s.astype(np.float64)
     group["end_s"] = utterances.end_s.astype(np.float64)
