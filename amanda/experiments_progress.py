@@ -26,11 +26,13 @@ from amanda.store.names import split_pair
 
 PLAN = "results/paper.plan.json"
 
-SECONDS_PER_UTTERANCE = {"embedded": 0.0117, "paper": 0.019}
+START_S = 6.0
+"""Seconds until a job trains."""
+SECONDS_PER_UTTERANCE = {"embedded": 0.0115, "paper": 0.019}
 """Seconds on one core for an utterance of the longer train split in one epoch, by profile.
 
-`embedded`: a job of three trainings took 359 s for 40 epochs of 255 utterances, its start included,
-two such jobs side by side on two idle cores. `paper`: 1.24 s a step of 128 + 128 on two cores.
+`embedded`: a job of three trainings took 359 s for 40 epochs of 255 utterances, two such jobs side
+by side on two idle cores. `paper`: 1.24 s a step of 128 + 128 utterances on two cores.
 """
 SOURCE_ONLY = 0.67
 """The same of a method that sees one domain alone, over that of others: 241 s of 359."""
@@ -87,7 +89,7 @@ def make_plan(experiments: Experiments, n_parallel: int) -> Plan:
                 run_id=settings.run_id,
                 label=settings.label,
                 n_runs=n_runs,
-                seconds=None if each is None else each * n_runs,
+                seconds=None if each is None else START_S + each * n_runs,
             )
         )
     basis = "as configured" if given else "from the corpora's sizes and a stated measure"
@@ -222,7 +224,7 @@ def _measured_s(entry: Entry, root: Path) -> float | None:
 
 
 def _stated_seconds(experiments: Experiments, training: Training) -> float | None:
-    """One seed of a training, from the utterances of the longer train split."""
+    """One seed of a training, all its threads at work, from the longer train split."""
     config, pair = experiments.config, training.pair
     share = SOURCE_ONLY if training.settings.method in ("direct_transfer", "supervised") else 1.0
     profiles = {config.corpora[name].profile or config.profile for name in split_pair(pair)}
@@ -231,7 +233,8 @@ def _stated_seconds(experiments: Experiments, training: Training) -> float | Non
     known = [count for count in counts if count is not None]
     if len(known) < len(counts):
         return None
-    return share * SECONDS_PER_UTTERANCE[kind] * experiments.budget.epochs * max(known)
+    of_one_core = SECONDS_PER_UTTERANCE[kind] * experiments.budget.epochs * max(known)
+    return share * of_one_core / config.resources.train.threads
 
 
 def _n_train(name: str, corpus: CorpusConfig) -> int | None:

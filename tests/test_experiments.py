@@ -13,6 +13,7 @@ from amanda.experiments_budget import ABLATIONS, ALPHA2, BUDGETS, METHODS
 from amanda.experiments_progress import (
     SECONDS_PER_UTTERANCE,
     SOURCE_ONLY,
+    START_S,
     duration,
     make_plan,
     measure,
@@ -191,7 +192,7 @@ def test_before_anything_is_trained_time_comes_from_the_stated_measure(folder):
     labels = [entry.label.split(" [")[0] for entry in plan.entries]
     single = sum(label in ("D.T.", "Supervised") for label in labels)
     assert (progress.n_done, single) == (0, 3)
-    expected = each * (len(labels) - single + SOURCE_ONLY * single)
+    expected = each * (len(labels) - single + SOURCE_ONLY * single) + START_S * len(labels)
     assert progress.left_s == pytest.approx(expected / 2)
     text = progress.to_text(datetime.datetime(2026, 1, 1, 12, 0, 0))
     assert f"0 of {plan.n_trainings} trainings done" in text
@@ -205,10 +206,11 @@ def test_the_papers_corpora_are_known_by_their_counts():
         "budget": "paper",
         "profile": "paper",
         "experiments": {"pairs": ["ie2msp"]},
+        "resources": {"train": {"threads": 2}},
     }
     plan = make_plan(Experiments(parse_config(config)), n_parallel=1)
     # IEMOCAP's train split is the longer one: 3,868 utterances (Table 7).
-    expected = SECONDS_PER_UTTERANCE["paper"] * 100 * 3868 * 3
+    expected = SECONDS_PER_UTTERANCE["paper"] * 100 * 3868 * 3 / 2 + START_S
     seconds = {entry.label: entry.seconds for entry in plan.entries}
     assert seconds["A-N (p=2)"] == pytest.approx(expected)
 
@@ -221,7 +223,7 @@ def test_a_given_time_counts_and_an_unknown_size_is_said(folder):
     assert "when it ends can be told once one has finished" in unknown.to_text()
     given = plan_of(folder, budget="smoke", experiments={"seconds_per_training": 60})
     plan = make_plan(given, 1)
-    assert measure(plan, folder).left_s == 60 * plan.n_trainings
+    assert measure(plan, folder).left_s == (60 + START_S) * plan.n_trainings
 
 
 def test_finished_runs_and_seeds_are_counted_and_measured(folder):
