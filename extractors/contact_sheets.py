@@ -57,7 +57,7 @@ def write_contact_sheets(features: Path, manifest: Path, folder: Path) -> str:
     )
     for number, rows in enumerate(track(sheets, total=len(sheets), what="contact sheets")):
         shown = _decode(rows, reader, number * ROWS)
-        image = draw_sheet(shown, f"{corpus}: sheet {number + 1} of {len(sheets)}", number * ROWS)
+        image = draw_sheet(shown, f"{corpus}: {number + 1} of {len(sheets)}", number * ROWS)
         with atomic_path(_sheet(folder, number)) as path:
             Image.fromarray(image).save(path, format="PNG")
     _write_csv(folder / "choices.csv", chosen)

@@ -104,7 +104,8 @@ def _words(draw: Canvas, row: Chosen, rank: int, top: int) -> None:
         for k, line in enumerate(_wrap(draw, said, _font(12), TEXT_WIDTH - 16)[:4]):
             draw.text((EDGE, top + 37 + 16 * k), line, fill=WARN, font=_font(12))
         return
-    who = f"person {row.person} of {row.n_persons}" if row.n_persons > 1 else "the only person"
+    several = f"person {row.person} · {row.n_persons} in the clip"
+    who = several if row.n_persons > 1 else "the only person"
     why = "" if row.rule in ("evidence", "only") else f", by your {row.rule}"
     draw.text((EDGE, top + 36), who + why, fill=INK, font=_font(12))
     against = f" against {row.runner_up_score:.2f}" if row.runner_up >= 0 else ""

@@ -4,10 +4,13 @@ import h5py
 import numpy as np
 from jaxtyping import Bool, Float, Int, Int64
 
+from amanda.store.check_faces import check_faces
 from amanda.store.feature_schema import IDENTITY_ATTRS, plain, read_text
 from amanda.store.findings import Findings
 from amanda.store.names import STATUSES, USABLE_STATUSES
 
+FACES = "visual"
+"""The modality whose boxes and choices are looked at."""
 _BLOCK_BYTES = 32 << 20
 _EXPONENT = 0x7C00
 
@@ -38,6 +41,8 @@ def check_modality(group: h5py.Group, findings: Findings) -> None:
     if offsets is None:
         return
     _check_finite(name, values, offsets, findings)
+    if name == FACES and valid is not None:
+        check_faces(group, offsets, valid[:].astype(bool), findings)
     if time_s is not None:
         _check_increasing(name, time_s[:].astype(np.float64), offsets, findings)
     if statuses is not None and valid is not None:
