@@ -3,7 +3,9 @@
 When a write fails inside HDF5, the library tries it again at close and, where small blocks are
 concerned, ends the process with a segmentation fault (seen with h5py 3 on a file system of 16 kB).
 So HDF5 writes here through a Python file that remembers the first failure and takes the rest
-quietly; the failure is raised when HDF5 is done. It is as fast: HDF5 makes few, large writes.
+quietly; the failure is raised when HDF5 is done. It is as fast: HDF5 makes few, large writes. What
+it took without writing it gives back when asked, as far as it is small: HDF5 reads its own heaps of
+texts again while it fills them, and would take other bytes for addresses.
 """
 
 import io
@@ -16,6 +18,9 @@ from typing import Any
 import h5py
 
 from amanda.store.atomic import atomic_path
+
+KEPT_BYTES = 1 << 20
+"""Writes up to this are kept in memory after the failure; larger ones are features, never read."""
 
 
 @contextmanager
@@ -43,6 +48,7 @@ class _PatientFile(io.RawIOBase):
         self._descriptor = os.open(path, os.O_RDWR | os.O_TRUNC)
         self._at = 0
         self._failure: OSError | None = None
+        self._unwritten: list[tuple[int, bytes]] = []
 
     def raise_failure(self, path: Path) -> None:
         """Raise the first failure, if there was one, as one of `path`."""
@@ -68,7 +74,16 @@ class _PatientFile(io.RawIOBase):
         return self._at
 
     def readinto(self, buffer: Any) -> int:
-        n = os.preadv(self._descriptor, [buffer], self._at)
+        view = memoryview(buffer).cast("B")
+        n = os.preadv(self._descriptor, [view], self._at)
+        if self._failure is not None:
+            view[n:] = bytes(len(view) - n)
+            n = len(view)
+            for start, data in self._unwritten:
+                first = max(self._at, start)
+                last = min(self._at + n, start + len(data))
+                if first < last:
+                    view[first - self._at : last - self._at] = data[first - start : last - start]
         self._at += n
         return n
 
@@ -82,6 +97,8 @@ class _PatientFile(io.RawIOBase):
                 self._failure = error
             else:
                 left, self._at = left[n:], self._at + n
+        if left and len(left) <= KEPT_BYTES:
+            self._unwritten.append((self._at, bytes(left)))
         self._at += len(left)
         return size
 
