@@ -205,10 +205,13 @@ def test_the_claim_of_balance_is_judged_run_by_run():
         }
     )
     assert sentences[0] == (
-        "The index of the losses is lower than with the plain sum, A-N (p=1), in every run for "
-        "A-N (p=2); lower in some runs and not in others for A-N (p=∞)."
+        "The index of the losses against the plain sum’s, A-N (p=1), mean difference in brackets: "
+        "lower in every run for A-N (p=2) (−0.25); lower in some runs and not in others for "
+        "A-N (p=∞) (+0.05)."
     )
-    assert "does not hold here, for A-N (p=2)" in sentences[1]
+    assert "does not hold here, for A-N (p=2) (+0.10)" in sentences[1]
+    equal = {"A-N (p=1)": [balance(0.5, 0.2)], "A-N (p=2)": [balance(0.495, 0.2)]}
+    assert "lower in no run" in verdict(equal)[0]
     assert verdict({"A-N (p=2)": [balance(0.3, 0.3)]}) == []
 
 

@@ -41,7 +41,11 @@ def draw(inputs: Sequence[Path]) -> Drawing:
     if len(methods) > MAX_COLUMNS:
         raise InputError(f"{len(methods)} methods are too many for one figure; at most 6")
     finite = np.concatenate([values[values > 0] for series in losses for values in series.values()])
-    limits = (float(finite.min()) / 1.3, float(finite.max()) * 1.3) if len(finite) else (0.1, 1.0)
+    limits = (0.1, 1.0)
+    if len(finite):
+        low, high = float(finite.min()), float(finite.max())
+        room = max(1.3, (high / low) ** 0.06)
+        limits = (low / room, high * room)
     with print_style():
         figure = new_figure(3.6)
         panels = figure.subplots(2, len(methods), sharex="col", sharey="row", squeeze=False)
@@ -56,7 +60,7 @@ def draw(inputs: Sequence[Path]) -> Drawing:
                 )
                 axes.grid(axis="y")
                 axes.set_axisbelow(True)
-            upper.set(title=short_label(method), ylim=(0, 1))
+            upper.set(title=short_label(method), ylim=(-0.04, 1.04))
             lower.set_xlabel("Epoch")
             lower.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
             at_end = {name: float(np.nanmean(v[:, -1])) for name, v in share.items()}

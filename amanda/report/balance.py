@@ -10,6 +10,12 @@ from amanda.result_schema import BalanceResult
 from amanda.store.names import JOINT
 
 PLAIN_SUM = "A-N (p=1)"
+MARGIN = 0.01
+"""An index that is lower by no more counts as equal."""
+_ALWAYS = "lower in every run for"
+_MIXED = "lower in some runs and not in others for"
+_NEVER = "lower in no run, so that the claim does not hold here, for"
+_KINDS = (_ALWAYS, _MIXED, _NEVER)
 
 INTRODUCTION = (
     "The claim of balance, as a number: with each modality’s share of the sum of the alignment "
@@ -83,9 +89,7 @@ def verdict(methods: Mapping[str, Sequence[BalanceResult]]) -> list[str]:
         return []
     sentences = []
     for name, title in (("index", "index of the losses"), ("index_relative", "relative index")):
-        always: list[str] = []
-        never: list[str] = []
-        mixed: list[str] = []
+        said: dict[str, list[str]] = {}
         for label in surrogates:
             gaps = [
                 theirs - ours
@@ -94,20 +98,19 @@ def verdict(methods: Mapping[str, Sequence[BalanceResult]]) -> list[str]:
                 and (theirs := getattr(base, name)) is not None
             ]
             if gaps:
-                kind = always if min(gaps) > 0 else never if max(gaps) <= 0 else mixed
-                kind.append(label)
-        parts = [
-            f"{what} {', '.join(labels)}"
-            for what, labels in (
-                ("lower than with the plain sum, A-N (p=1), in every run for", always),
-                ("lower in some runs and not in others for", mixed),
-                ("lower in no run, so that the claim does not hold here, for", never),
-            )
-            if labels
-        ]
+                kind = _ALWAYS if min(gaps) > MARGIN else _NEVER if max(gaps) <= MARGIN else _MIXED
+                said.setdefault(kind, []).append(f"{label} ({_signed(-float(np.mean(gaps)))})")
+        parts = [f"{kind} {', '.join(said[kind])}" for kind in _KINDS if kind in said]
         if parts:
-            sentences.append(f"The {title} is {'; '.join(parts)}.")
+            sentences.append(
+                f"The {title} against the plain sum’s, A-N (p=1), mean difference in brackets: "
+                f"{'; '.join(parts)}."
+            )
     return sentences
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.2f}".replace("-", "−")
 
 
 def introduction() -> Markup:

@@ -18,7 +18,13 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
+from matplotlib.ticker import (
+    FuncFormatter,
+    LogFormatterMathtext,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+)
 
 # Colours that stand in for variables; matplotlib writes them in lower case.
 INK, MUTED, RULE = "#010101", "#020202", "#030303"
@@ -228,7 +234,7 @@ def _over_runs(
 
 
 def set_log_axis(axes: Axes, limits: tuple[float, float] | None) -> None:
-    """A logarithmic y axis whose ticks are plain numbers."""
+    """A logarithmic y axis whose ticks are plain numbers, or powers of ten over many decades."""
     axes.set_yscale("log")
     if limits:
         axes.set_ylim(*limits)
@@ -241,7 +247,10 @@ def set_log_axis(axes: Axes, limits: tuple[float, float] | None) -> None:
         else (1.0, 1.5, 2, 3, 5, 7)
     )
     axes.yaxis.set_major_locator(LogLocator(base=10, subs=subs))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    if high / low > 1e5:
+        axes.yaxis.set_major_formatter(LogFormatterMathtext(base=10))
+    else:
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.tick_params(axis="y", which="minor", length=0)
 

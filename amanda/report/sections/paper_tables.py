@@ -165,7 +165,7 @@ def _sweep(page: PaperPage, found: TableFile, title: str) -> Markup:
     caption = _caption(
         title, found, "D.T. and A. w/o CA do not depend on α2: one training each, repeated."
     )
-    return Markup("").join([table(caption, head, rows, css="dense"), _under(page, found)])
+    return Markup("").join([table(caption, head, rows, css="dense tight"), _under(page, found)])
 
 
 def _caption(title: str, found: TableFile, more: str = "") -> Markup:
@@ -199,7 +199,7 @@ def _under(page: PaperPage, found: TableFile) -> Markup:
     if warnings:
         parts.append(
             details(
-                f"{len(warnings)} warning(s) of these trainings",
+                f"{len(warnings)} {'warning' if len(warnings) == 1 else 'warnings'} of trainings",
                 Markup("").join(note(text) for text in sorted(warnings)),
             )
         )
