@@ -122,20 +122,24 @@ def main() -> None:
     work = arguments.work or Path(tempfile.mkdtemp(prefix="learnable-gap-"))
     seeds = range(arguments.split_seeds)
     epochs, batch_size = arguments.epochs, arguments.batch_size
-    jobs: dict[tuple[str, str, int], Job] = {}
+    jobs: dict[Path, Job] = {}
+    outs: dict[tuple[str, str, int], Path] = {}
     for pair in arguments.pairs:
         source, target = (arguments.features / f"{name}.h5" for name in split_pair(pair))
         for method in METHODS:
+            # A supervised model never sees the source: one serves every pair of its target.
+            whose = target.stem if method == "supervised" else pair
             for seed in seeds:
-                out = work / f"{pair}-{method}-{seed}-{epochs}-{batch_size}.json"
-                jobs[pair, method, seed] = (source, target, method, seed, epochs, batch_size, out)
+                out = work / f"{whose}-{method}-{seed}-{epochs}-{batch_size}.json"
+                outs[pair, method, seed] = out
+                jobs.setdefault(out, (source, target, method, seed, epochs, batch_size, out))
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     n_processes = len(os.sched_getaffinity(0))
     with multiprocessing.get_context("spawn").Pool(n_processes) as pool:
-        done = dict(zip(jobs, pool.imap(run_one, jobs.values()), strict=True))
+        list(pool.imap(run_one, jobs.values()))
     figures = []
     for pair in arguments.pairs:
-        results = {(method, seed): done[pair, method, seed] for method in METHODS for seed in seeds}
+        results = {(method, seed): outs[pair, method, seed] for method in METHODS for seed in seeds}
         figures.append(measure(pair, results, seeds))
         f = figures[-1]
         print(
