@@ -11,19 +11,17 @@ Two ways, with the same results but for rounding:
 
 import math
 import warnings
-from collections.abc import Iterator
 from functools import cache
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
 from amanda.batches import Packed
+from amanda.window_sums import KernelSums, Wanted, Weight, first_taps, window_sums
 
-_FRAMES_AT_ONCE = 2048
-_LONG_FRAMES = 32
-_FRAMES_STEP, _ROWS_STEP = 16, 64
 _SAMPLED_FRAMES = 512
 
 # bfloat16 keeps 8 bits, so rounding moves a number by at most 2^-8 of itself, by 0.43 · 2^-8 in the
@@ -33,19 +31,9 @@ _SAMPLED_FRAMES = 512
 _UNIT = 2.0**-8
 _INPUT_ROUNDING = 6 * math.sqrt(2) * 0.6 * _UNIT
 
-Weight = Float[Tensor, "taps_channels dim"]
-Wanted = Bool[Tensor, "n kernels_channels"]
-Columns = slice | Tensor
-Frame = Float[Tensor, "dim"]
-Taps = Float[Tensor, "time kernel some_channels"]
 Found = tuple[Float[Tensor, "n kernels_channels"], Int64[Tensor, "n kernels_channels"]]
 """Each channel's largest response, and the first of its windows, counted from the utterance's
 start."""
-
-
-def first_taps(kernels: tuple[int, ...]) -> list[int]:
-    """Each kernel's first tap among all taps."""
-    return [sum(kernels[:k]) for k in range(len(kernels))]
 
 
 @cache
@@ -56,16 +44,9 @@ def multiplies_bfloat16() -> bool:
 
 
 def worth_screening(packed: Packed, weight: Weight) -> bool:
-    """Whether `screened_search` is the faster one here, and can be used."""
-    if not multiplies_bfloat16() or _are_short(packed):
-        return False
+    """Whether `screened_search` is faster here than `search` in float32, and can be used."""
     # Of numbers that are not finite nothing can be screened; they end the training soon.
-    return math.isfinite(weight.sum().item())
-
-
-def _are_short(packed: Packed) -> bool:
-    """Whether utterances have so few frames that work for each of them outweighs its products."""
-    return len(packed.values) < _LONG_FRAMES * len(packed)
+    return len(packed) > 0 and multiplies_bfloat16() and math.isfinite(weight.sum().item())
 
 
 def search(
@@ -77,8 +58,12 @@ def search(
 ) -> Found:
     """Largest windows by responses in the number format `product`; sums over taps are float32."""
     maxima, windows = _nothing_found(packed, weight, kernels)
-    for i, columns, taps in _responses(packed, weight.to(product), kernels, wanted):
-        maxima[i, columns], windows[i, columns] = _window_sums(taps).max(dim=0)
+    offsets = packed.offsets.tolist()
+    for sums in window_sums(packed, weight.to(product), kernels, wanted):
+        for i, count in enumerate(sums.counts):
+            largest, window = sums.response[offsets[i] : offsets[i + 1], :count].max(dim=0)
+            columns = sums.first_column + sums.columns[i, :count]
+            maxima[i, columns], windows[i, columns] = largest, window
     return maxima, windows
 
 
@@ -90,64 +75,50 @@ def screened_search(
     What all frames have in common is taken off first: it moves all windows of an utterance alike,
     and small numbers are rounded less.
     """
+    maxima, windows = _nothing_found(packed, weight, kernels)
     sample = packed.values[:: max(1, len(packed.values) // _SAMPLED_FRAMES)]
     common = sample.mean(dim=0)
-    spread = _INPUT_ROUNDING * _term_norms(sample - common, weight, kernels)
-    candidates = _Candidates(packed, weight, kernels, wanted)
-    for i, columns, taps in _responses(packed, weight.bfloat16(), kernels, wanted, common):
-        taps = taps.float()
-        sums = _window_sums(taps)
-        largest = taps.abs_().amax(dim=0).sum(dim=0)  # each response has been rounded, too
-        margin = largest.mul_(2 * _UNIT).add_(spread[columns])
-        candidates.add(i, columns, sums >= sums.amax(dim=0).sub_(margin))
-    return candidates.decide()
+    variance = (sample - common).square_().mean(dim=0)
+    utterance_of = torch.from_numpy(np.repeat(np.arange(len(packed)), packed.lengths))
+    starts = torch.from_numpy(packed.offsets[:-1])
+    all_sums = window_sums(packed, weight.bfloat16(), kernels, wanted, common)
+    for sums, first in zip(all_sums, first_taps(kernels), strict=True):
+        rows = slice(first * sums.channels, (first + sums.kernel) * sums.channels)
+        taps = weight[rows].unflatten(0, (sums.kernel, sums.channels))
+        frames, place = _candidates(packed, sums, taps, variance, utterance_of)
+        utterance = utterance_of[frames]
+        column = sums.columns[utterance, place]
+        if wanted is not None:
+            kept = wanted[utterance, sums.first_column + column]
+            frames, utterance, column = frames[kept], utterance[kept], column[kept]
+        response = _chosen_responses(packed, taps, frames, column)
+        group = utterance * maxima.shape[1] + sums.first_column + column
+        flat, flat_windows = maxima.view(-1), windows.view(-1)
+        flat.scatter_reduce_(0, group, response, "amax", include_self=False)
+        best = response == flat[group]
+        window = (frames - starts[utterance])[best]
+        flat_windows.scatter_reduce_(0, group[best], window, "amin", include_self=False)
+    return maxima, windows
 
 
-class _Candidates:
-    """Windows that may be the largest of a channel, and which of them is."""
-
-    def __init__(
-        self, packed: Packed, weight: Weight, kernels: tuple[int, ...], wanted: Wanted | None
-    ):
-        self.packed, self.weight, self.kernels, self.wanted = packed, weight, kernels, wanted
-        self.channels = weight.shape[0] // sum(kernels)
-        self.offsets = packed.offsets.tolist()
-        self.frames: list[list[Tensor]] = [[] for _ in kernels]
-        self.columns: list[list[Tensor]] = [[] for _ in kernels]
-        self.groups: list[list[Tensor]] = [[] for _ in kernels]
-
-    def add(self, i: int, columns: Columns, possible: Bool[Tensor, "windows columns"]) -> None:
-        """Windows of utterance i, in any order of utterances that is the packed one."""
-        if self.wanted is not None:
-            possible &= self.wanted[i, columns]
-        window, place = possible.nonzero(as_tuple=True)
-        first = int(columns.start if isinstance(columns, slice) else columns[0])
-        k = first // self.channels
-        column = place + first if isinstance(columns, slice) else columns[place]
-        self.frames[k].append(window + self.offsets[i])
-        self.columns[k].append(column - k * self.channels)
-        self.groups[k].append(column + i * len(self.kernels) * self.channels)
-
-    def decide(self) -> Found:
-        """Compute the candidates in float32 and take the largest of each channel."""
-        maxima, windows = _nothing_found(self.packed, self.weight, self.kernels)
-        starts = torch.from_numpy(self.packed.offsets[:-1])
-        for k, (kernel, first) in enumerate(
-            zip(self.kernels, first_taps(self.kernels), strict=True)
-        ):
-            if not self.frames[k]:
-                continue
-            frames, group = torch.cat(self.frames[k]), torch.cat(self.groups[k])
-            rows = slice(first * self.channels, (first + kernel) * self.channels)
-            taps = self.weight[rows].unflatten(0, (kernel, self.channels))
-            response = _chosen_responses(self.packed, taps, frames, torch.cat(self.columns[k]))
-            flat, flat_windows = maxima.view(-1), windows.view(-1)
-            flat.scatter_reduce_(0, group, response, "amax", include_self=False)
-            best = response == flat[group]
-            group, frames = group[best], frames[best]
-            window = frames - starts[group // maxima.shape[1]]
-            flat_windows.scatter_reduce_(0, group, window, "amin", include_self=False)
-        return maxima, windows
+def _candidates(
+    packed: Packed,
+    sums: KernelSums,
+    taps: Float[Tensor, "kernel channels dim"],
+    variance: Float[Tensor, "dim"],
+    utterance_of: Int64[Tensor, "frames"],
+) -> tuple[Int64[Tensor, "possible"], Int64[Tensor, "possible"]]:
+    """First frame and column of every window that may be its channel's largest; frames ascend."""
+    spread = _INPUT_ROUNDING * (taps.square() @ variance).sum(dim=0).sqrt_()
+    margin = sums.largest.mul(2 * _UNIT).add_(spread[sums.columns])  # responses are rounded, too
+    least = torch.full_like(margin, torch.inf)  # of columns that were not computed
+    offsets = packed.offsets.tolist()
+    for i, count in enumerate(sums.counts):
+        if count:
+            highest = sums.response[offsets[i] : offsets[i + 1], :count].amax(dim=0)
+            torch.sub(highest, margin[i, :count], out=least[i, :count])
+    possible = sums.response >= least.index_select(0, utterance_of)
+    return possible.nonzero(as_tuple=True)  # type: ignore[return-value]
 
 
 def _chosen_responses(
@@ -206,123 +177,3 @@ def _nothing_found(packed: Packed, weight: Weight, kernels: tuple[int, ...]) -> 
     n_columns = weight.shape[0] // sum(kernels) * len(kernels)
     maxima = packed.values.new_zeros(len(packed), n_columns)
     return maxima, torch.zeros(maxima.shape, dtype=torch.int64)
-
-
-def _term_norms(
-    frames: Float[Tensor, "frames dim"], weight: Weight, kernels: tuple[int, ...]
-) -> Float[Tensor, "kernels_channels"]:
-    """For each channel the root of Σ x²w² over its taps, in the mean square over `frames`."""
-    by_row = weight.square() @ frames.square().mean(dim=0)
-    channels = weight.shape[0] // sum(kernels)
-    by_kernel = by_row.split([kernel * channels for kernel in kernels])
-    return torch.cat([each.view(-1, channels).sum(dim=0) for each in by_kernel]).sqrt_()
-
-
-def _responses(
-    packed: Packed,
-    weight: Weight,
-    kernels: tuple[int, ...],
-    wanted: Wanted | None,
-    common: Frame | None = None,
-) -> Iterator[tuple[int, Columns, Taps]]:
-    """Responses of frames, less `common`, to every tap, in the weight's number format.
-
-    Yields an utterance's number, columns of the result, and their responses.
-    """
-    if wanted is not None and not _are_short(packed):
-        return _wanted_taps(packed, weight, kernels, wanted, common)
-    return _all_taps(packed, weight, kernels, common)
-
-
-def _all_taps(
-    packed: Packed, weight: Weight, kernels: tuple[int, ...], common: Frame | None
-) -> Iterator[tuple[int, Columns, Taps]]:
-    """All channels, wanted or not.
-
-    Products are over some utterances at a time: their responses stay in the cache while maxima are
-    taken, and the memory is used again by the next ones instead of being asked of the system anew.
-    """
-    channels = weight.shape[0] // sum(kernels)
-    starts, stops = packed.offsets[:-1].tolist(), packed.offsets[1:].tolist()
-    for rows in _blocks(packed):
-        first, last = starts[rows.start], stops[rows.stop - 1]
-        responses = _product(packed.values, first, last, weight, common)
-        for k, (kernel, first_tap) in enumerate(zip(kernels, first_taps(kernels), strict=True)):
-            here = slice(k * channels, (k + 1) * channels)
-            taps = responses[:, first_tap * channels : (first_tap + kernel) * channels]
-            taps = taps.unflatten(1, (kernel, channels))
-            for i in rows:
-                yield i, here, taps[starts[i] - first : stops[i] - first]
-
-
-def _wanted_taps(
-    packed: Packed,
-    weight: Weight,
-    kernels: tuple[int, ...],
-    wanted: Wanted,
-    common: Frame | None,
-) -> Iterator[tuple[int, Columns, Taps]]:
-    """The wanted channels alone, which differ by utterance (dropout).
-
-    Choosing rows of the weight for each utterance costs less than the product that it saves when
-    utterances have some tens of frames.
-    """
-    channels = weight.shape[0] // sum(kernels)
-    row_of = [
-        torch.arange(first * channels, (first + kernel) * channels).view(kernel, channels)
-        for kernel, first in zip(kernels, first_taps(kernels), strict=True)
-    ]
-    step = 1 if weight.dtype == torch.float32 else _ROWS_STEP
-    offsets, memory = packed.offsets.tolist(), torch.empty_like(weight)
-    for i in range(len(packed)):
-        chosen = [each.nonzero().squeeze(1) for each in wanted[i].split(channels)]
-        rows = [row_of[k][:, columns].flatten() for k, columns in enumerate(chosen)]
-        index = torch.cat(rows)
-        index, n_rows = functional.pad(index, (0, -len(index) % step)), len(index)
-        some = torch.index_select(weight, 0, index, out=memory[: len(index)])
-        responses = _product(packed.values, offsets[i], offsets[i + 1], some, common)
-        responses = responses[:, :n_rows]
-        by_kernel = responses.split([len(each) for each in rows], dim=1)
-        for k, (kernel, columns) in enumerate(zip(kernels, chosen, strict=True)):
-            if len(columns):
-                taps = by_kernel[k].unflatten(1, (kernel, len(columns)))
-                yield i, columns + k * channels, taps
-
-
-def _product(
-    values: Float[Tensor, "frames dim"], start: int, stop: int, rows: Tensor, common: Frame | None
-) -> Float[Tensor, "time rows"]:
-    """(values[start:stop] − common) @ rows.T in the number format of `rows`.
-
-    In bfloat16 a few more frames are taken: oneDNN compiles a kernel for each new shape, so shapes
-    must be few.
-    """
-    if rows.dtype == torch.float32:
-        return values[start:stop] @ rows.T
-    n_frames = stop - start + (start - stop) % _FRAMES_STEP
-    begin = max(0, min(start, len(values) - n_frames))
-    frames = values[begin : begin + n_frames]
-    frames = frames if common is None else frames - common
-    return (frames.to(rows.dtype) @ rows.T)[start - begin : stop - begin]
-
-
-def _window_sums(taps: Taps) -> Float[Tensor, "windows some_channels"]:
-    """Responses of an utterance's windows; of one window if it is shorter than the kernel."""
-    time, kernel, _ = taps.shape
-    n = max(time - kernel + 1, 1)
-    sums = taps[:n, 0].to(torch.float32, copy=True)
-    for shift in range(1, min(kernel, time)):
-        sums += taps[shift : shift + n, shift]
-    return sums
-
-
-def _blocks(packed: Packed) -> Iterator[range]:
-    """Utterances in groups of at most `_FRAMES_AT_ONCE` frames, or of one."""
-    start = n_frames = 0
-    for i, length in enumerate(packed.lengths.tolist()):
-        if i > start and n_frames + length > _FRAMES_AT_ONCE:
-            yield range(start, i)
-            start, n_frames = i, 0
-        n_frames += length
-    if len(packed):
-        yield range(start, len(packed))

@@ -16,14 +16,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from amanda.batches import Packed
-from amanda.maxima_search import (
-    Wanted,
-    Weight,
-    first_taps,
-    screened_search,
-    search,
-    worth_screening,
-)
+from amanda.maxima_search import screened_search, search, worth_screening
+from amanda.window_sums import Wanted, Weight, first_taps
 
 
 def window_maxima(
