@@ -271,6 +271,80 @@ def test_every_kind_of_missing_evidence_has_its_status(manifest, profile, tmp_pa
     assert "unreadable, for example broken: cannot be opened" in summary
 
 
+def test_failed_clips_are_done_again_and_no_others(manifest, profile, tmp_path):
+    rows = [*dialogue(1), {"id": "x", "path": "broken.mp4", "text": "i am"}]
+    rows += [{"id": "y", "path": "absent.mp4", "text": "so sad"}, dialogue(2)[3]]
+    write_csv(manifest, rows)
+    out = tmp_path / "out.h5"
+    run_extraction(manifest, out, profile=profile, max_failed=1.0)
+    ledger = out.with_suffix(".ledger.csv")
+    with open(ledger, newline="") as file:
+        told = {row["id"]: row for row in csv.DictReader(file)}
+    assert [i for i, row in told.items() if row["failed"] == "yes"] == ["x", "y"]
+    assert told["y"]["visual_detail"].startswith("no such file")
+    assert told["a0"]["acoustic"] == "ok"
+    # One file is mended, one row marked to see that it is not made anew.
+    shutil.copy(tmp_path / "faceless.mp4", tmp_path / "broken.mp4")
+    with h5py.File(out, "a") as file:
+        at = list(file["utterances/id"].asstr()).index("b1")
+        first = file["acoustic/offsets"][at]
+        file["acoustic/values"][first] = 7.0
+    before = contents(out)
+    said = run_extraction(manifest, out, profile=profile, max_failed=1.0, retry_failed=True)
+    assert "2 clips done again, 1 mended" in said
+    after = contents(out)
+    assert after["utterances/id"] == before["utterances/id"] == ["a0", "b0", "b1", "x", "y"]
+    assert (after["acoustic/values"][after["acoustic/offsets"][2]] == 7.0).all()
+    assert after["acoustic/status"] == ["ok", "ok", "ok", "ok", "unreadable"]
+    assert after["visual/status"] == ["ok", "ok", "ok", "no_face", "unreadable"]
+    with FeatureFile(out) as features:
+        lengths = np.diff(features.modality("acoustic").offsets)
+        assert features.modality("visual").read(np.array([3])).values.shape == (4, 1, 128)
+    # x is a second of sound; the rest is as it was.
+    assert lengths[3] == 50
+    np.testing.assert_array_equal(lengths[:3], np.diff(before["acoustic/offsets"])[:3])
+    for name in ("acoustic/values", "visual/boxes"):
+        n = len(before[name])
+        np.testing.assert_array_equal(after[name][:n], before[name], err_msg=name)
+    with open(ledger, newline="") as file:
+        assert [r["id"] for r in csv.DictReader(file) if r["failed"] == "yes"] == ["y"]
+    assert not (tmp_path / "out.h5.shards").exists()
+
+
+def test_retrying_needs_a_finished_file(manifest, profile, tmp_path):
+    with pytest.raises(InputError, match="--retry-failed needs a file that is finished"):
+        run_extraction(manifest, tmp_path / "x.h5", profile=profile, retry_failed=True)
+
+
+def test_a_finished_file_is_not_made_again(manifest, profile, tmp_path, monkeypatch):
+    write_csv(manifest, dialogue(1))
+    out = tmp_path / "out.h5"
+    said = run_extraction(manifest, out, profile=profile)
+    assert "bottleneck:" in said
+    written = out.stat().st_mtime_ns
+    monkeypatch.setitem(DETECTORS, "retinaface", None)  # calling it would raise
+    assert "is finished" in run_extraction(manifest, out, profile=profile)
+    said = run_extraction(manifest, out, profile=profile, retry_failed=True)
+    assert "no clip has failed" in said
+    assert out.stat().st_mtime_ns == written
+
+
+def test_a_shard_with_too_many_failures_is_kept_for_a_workflow_that_deletes_it(
+    manifest, profile, tmp_path, monkeypatch
+):
+    write_csv(manifest, [*dialogue(1), {"id": "x", "path": "broken.mp4", "text": "i am"}])
+    out = tmp_path / "0-of-1.h5"
+    with pytest.raises(TooManyFailedError):
+        run_extraction(manifest, out, profile=profile, shard=(0, 1))
+    written = out.stat().st_mtime_ns
+    out.unlink()
+    monkeypatch.setitem(DETECTORS, "retinaface", None)
+    said = run_extraction(manifest, out, profile=profile, shard=(0, 1), max_failed=0.5)
+    assert "finished by an earlier run" in said
+    assert out.stat().st_mtime_ns == written
+    assert not (tmp_path / "0-of-1.h5.shards").exists()
+
+
 def test_too_many_failed_is_told_after_writing(manifest, profile, tmp_path):
     rows = [*dialogue(1), {"id": "x", "path": "broken.mp4", "text": "i am"}]
     write_csv(manifest, rows)
@@ -401,6 +475,51 @@ def test_interrupted_runs_go_on(manifest, profile, tmp_path, signal_number):
     assert not list(tmp_path.glob(".*.tmp.h5"))
     whole = tmp_path / "whole.h5"
     run_extraction(manifest, whole, profile=profile, n_shards=1, corpus="toy")
+    assert_same(out, whole)
+
+
+FULL = """
+import resource, sys
+from small_models import BrightSquares
+from amanda.cli import main
+from extractors.faces import DETECTORS
+DETECTORS["retinaface"] = BrightSquares
+limit = int(sys.argv.pop(1))
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+main()
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("share", [0.75, 0.1])
+def test_disk_that_fills_up_loses_nothing(manifest, profile, tmp_path, share):
+    """No file may grow over a share of the result: the joining fails, or a shard does."""
+    write_csv(manifest, dialogue(20))
+    whole, out = tmp_path / "whole.h5", tmp_path / "toy.h5"
+    run_extraction(manifest, whole, profile=profile, n_shards=1, corpus="toy")
+    limit = str(round(share * whole.stat().st_size))
+    command = ["extract", "--manifest", str(manifest), "--out", str(out), "--profile", profile]
+    command += ["--shards", "2", "--corpus", "toy"]
+    stopped = subprocess.run(
+        [sys.executable, "-c", FULL, limit, *command],
+        cwd=Path(__file__).parent,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert stopped.returncode == 1
+    assert stopped.stderr.splitlines()[-1].startswith("Error: File too large")
+    assert "run the same command" in stopped.stderr
+    assert not out.exists()
+    folder = tmp_path / "toy.h5.shards"
+    assert not [path for path in folder.iterdir() if ".tmp" in path.name]
+    kept = sorted(folder.glob("*.h5"))
+    assert len(kept) == (2 if share > 0.5 else 0)
+    for path in kept:
+        with h5py.File(path, "a") as file:
+            file.attrs["mark"] = "made before the disk was full"
+    run_extraction(manifest, out, profile=profile, n_shards=2, corpus="toy")
+    with h5py.File(out) as file:
+        assert ("mark" in file.attrs) == bool(kept)
     assert_same(out, whole)
 
 
