@@ -23,6 +23,14 @@ PLANS: dict[str, dict[str, int]] = {
     "--cores 8 features/ie.h5": {
         **{"standin": 1, "weights": 1, "manifest": 1, "extract": 2, "features": 1}
     },
+    "--cores 8 results/paper.html": {
+        **{"standin": 4, "weights": 1, "manifest": 4, "extract": 8, "features": 4},
+        **{"train": 64, "table": 5, "counts": 1, "figure": 6, "paper_page": 1},
+    },
+    f"--cores 8 results/paper.html {PAPER}": {
+        **{"weights": 1, "manifest": 4, "extract": 128, "features": 4},
+        **{"train": 309, "table": 7, "counts": 1, "figure": 18, "paper_page": 1},
+    },
     "--workflow-profile profiles/slurm": {**STANDINS, **BOTH, "all": 1},
     f"--cores 8 {PAPER}": {
         **{"weights": 1, "manifest": 4, "extract": 128, "features": 4},
