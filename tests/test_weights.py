@@ -11,8 +11,12 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import threading
 import venv
 import zipfile
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
 
@@ -333,7 +337,7 @@ def test_the_table_is_listed(registry: Path) -> None:
 
 def test_every_entry_is_pinned() -> None:
     used = {name for p in ("embedded", "paper") for name, _ in load_profile(p).weights()}
-    assert used == set(WEIGHTS) - {"fan-2d"}  # an option of any profile
+    assert used == set(WEIGHTS) - {"fan-2d", "lr-asd"}  # options of any profile
     for weight in WEIGHTS.values():
         assert len(weight.files[weight.main]) == 64
         assert weight.licence
@@ -374,6 +378,66 @@ def test_face_alignments_file(
         fetch(weight, tmp_path / "other")
     own.write_bytes(data)
     assert fetch(weight, tmp_path / "other") == "fetched"
+
+
+class Files(SimpleHTTPRequestHandler):
+    """A publisher's server."""
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def address(registry: Path, tmp_path: Path) -> Iterator[str]:
+    folder = tmp_path / "published"
+    folder.mkdir()
+    (folder / "face net.pth").write_bytes(b"parameters")
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Files, directory=str(folder)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}/face%20net.pth"
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_file_at_an_address_is_checked_by_the_hash_behind_it(address: str) -> None:
+    name = f"{address}#sha256={sha256(b'parameters')}"
+    with pytest.raises(InputError, match=r"is not in the cache .*; run `amanda weights fetch"):
+        find(name)
+    assert fetch(cache.entry(name), cache.cache_dir()) == "fetched"
+    located = find(name)
+    assert located.path.read_bytes() == b"parameters"
+    assert located.path.name == "face net.pth"
+    assert (located.revision, located.sha256) == ("url", sha256(b"parameters"))
+    wrong = f"{address}#sha256={'0' * 64}"
+    with pytest.raises(InputError, match=f"expected sha256 {'0' * 64}, found"):
+        fetch(cache.entry(wrong), cache.cache_dir())
+    with pytest.raises(InputError, match="its publisher cannot be reached"):
+        fetch(cache.entry(name.replace("face", "fact")), cache.cache_dir())
+    for unchecked in (address, f"{address}#md5=1", f"{address}#sha256=12"):
+        with pytest.raises(InputError, match="write the file's hash behind the address"):
+            find(unchecked)
+
+
+def test_what_the_paper_profile_lacks_is_said(registry: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"abc")
+    paper = load_profile("paper")
+    local = {"detector_weights": str(folder / "model.safetensors")}
+    profile = Profile(name="mine", visual=paper.visual.model_copy(update=local))
+    present, lacking = fetch_profile(profile)
+    assert "your own path" in present
+    assert lacking.startswith("lacking   visual.weights: APViT's checkpoint is on no hub; download")
+    assert "amanda weights fetch --profile paper_vit" in lacking
+    points = {**local, "alignment": "five_points", "weights": local["detector_weights"]}
+    wanted = Profile(name="mine", visual=paper.visual.model_copy(update=points)).weights()
+    assert ("fan-2d", None) in wanted
+    assert [name for name, _ in load_profile("paper_vit").weights()] == [
+        "google-bert/bert-base-uncased",
+        "facebook/wav2vec2-base",
+        "s3fd",
+        "trpakov/vit-face-expression",
+    ]
 
 
 # --- languages --------------------------------------------------------------------------------
