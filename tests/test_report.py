@@ -233,7 +233,7 @@ def test_the_stand_in_banner_is_on_the_page_and_on_every_section(text, page):
     of_sections = [
         h for h in headings if "What these" not in h and h not in ("Programs", "Commands")
     ]
-    assert len(of_sections) == len(PAIR_SECTIONS) + 4 + 2
+    assert len(of_sections) == len(PAIR_SECTIONS) + 5 + 2
     assert all("stand-in" in heading for heading in of_sections)
 
 
