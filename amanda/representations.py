@@ -80,7 +80,7 @@ def read_representations(path: Path) -> Representations:
         InputError: it cannot be read, or is no such file.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as stored:
             return Representations(
                 source=stored["source"].astype(np.float32),
                 target=stored["target"].astype(np.float32),
