@@ -10,6 +10,8 @@ import pytest
 import yaml
 from workflow_runs import ROOT, plan, snakemake, write_config
 
+from amanda.paper_tables import PAIRS
+
 METHODS = ["direct_transfer", "supervised", "amanda:norm:1", {"method": "amanda", "alpha2": 0.2}]
 FEATURES = {"standin": 2, "weights": 1, "manifest": 2, "extract": 4, "features": 2}
 
@@ -53,6 +55,15 @@ def test_the_config_that_comes_with_it(tmp_path):
     demo = plan(tmp_path, *arguments, "--config", "pairs=[ie2msp]")
     assert demo == {**FEATURES, "train": runs, "pair": 1, "report": 1}
     assert plan(tmp_path, *arguments)["train"] == 2 * runs
+
+
+def test_all_pairs_of_the_paper_run_on_generated_corpora(tmp_path):
+    config = ROOT / "config/config.yaml"
+    targets = [f"results/{pair}.json" for pair in PAIRS]
+    planned = plan(tmp_path, *targets, "--configfile", str(config))
+    runs = len(yaml.safe_load(config.read_text())["methods"])
+    expected = {name: 2 * n for name, n in FEATURES.items()} | {"weights": 1}
+    assert planned == {**expected, "train": 7 * runs, "pair": 7}
 
 
 def test_the_papers_config(tmp_path):
