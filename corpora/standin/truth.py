@@ -98,8 +98,10 @@ def _face_times(
             end += 1
         x0, y0, x1, y1 = boxes[inside[begin:end]].mean(axis=0)
         if x1 > 0:
-            row = (time_s[first], until_s[inside[end - 1]], x0, y0, x1 - x0, y1 - y0)
-            rows.append(tuple(round(float(v), 4) for v in row))
+            # Times are rounded down, so that a frame is never counted to the shot before its own.
+            times = (np.floor(t * 1e4) / 1e4 for t in (time_s[first], until_s[inside[end - 1]]))
+            lengths = np.round((x0, y0, x1 - x0, y1 - y0), 4)
+            rows.append((*map(float, times), *map(float, lengths)))
         begin = end
     return tuple(rows)  # type: ignore[arg-type]
 
