@@ -21,6 +21,7 @@ include: "workflow/rules/features.smk"
 include: "workflow/rules/adaptation.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/experiments.smk"
+include: "workflow/rules/cluster.smk"
 
 
 rule all:

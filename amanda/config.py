@@ -143,6 +143,7 @@ class StageResources(_Section):
         description="GPUs; default: 1 where this machine has one (extract and train), else 0.",
     )
     runtime: int | None = Field(None, ge=1, description="Minutes, for clusters.")
+    partition: str | None = Field(None, description="Slurm's partition; default: the profile's.")
 
 
 class Resources(_Section):

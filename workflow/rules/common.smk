@@ -92,12 +92,16 @@ def stage_gpus(stage):
 
 
 def stage_resources(stage):
-    """Resources of a job, as Snakemake takes them; a GPU is not named where none is asked for."""
+    """Resources of a job, as Snakemake takes them; what is not asked for is not named.
+
+    A job that is tried again (`retries`) gets its memory once more each time.
+    """
     wanted = getattr(CONFIG.resources, stage)
     asked = {
-        "mem_mb": wanted.mem_mb,
+        "mem_mb": lambda wildcards, attempt: wanted.mem_mb * attempt,
         "gpu": stage_gpus(stage),
         "runtime": wanted.runtime,
+        "slurm_partition": wanted.partition,
     }
     return {name: value for name, value in asked.items() if value}
 
