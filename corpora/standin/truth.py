@@ -39,6 +39,8 @@ def truth_of(
     spoken = []
     for turn in turns:
         inside = np.flatnonzero((time_s >= turn.start_s) & (time_s <= turn.end_s))
+        # Seen, too, is the frame that is on show as the line begins.
+        seen = np.arange(max(0, inside[0] - (time_s[inside[0]] > turn.start_s)), inside[-1] + 1)
         name = turn.line.speaker
         own = boxes[name]
         rows = [(float(time_s[i]), *own[i].round(4).tolist()) for i in inside if own[i][2] > 0]
@@ -54,7 +56,7 @@ def truth_of(
                 head_box=tuple(mean),
                 head_boxes=tuple(rows[::every]),
                 faces={
-                    person: _face_times(scene, shots, time_s, boxes[person], inside)
+                    person: _face_times(scene, shots, time_s, boxes[person], seen)
                     for person in order
                 },
             )
@@ -81,25 +83,25 @@ def _face_times(
     shots: Int[np.ndarray, "n"],
     time_s: Float[np.ndarray, "n"],
     boxes: Float[np.ndarray, "n 4"],
-    inside: Int[np.ndarray, "k"],
+    seen: Int[np.ndarray, "k"],
 ) -> FaceTimes:
     """Stretches of at most `FACE_EVERY_S` without a cut, with the mean box of each."""
     until_s = np.append(time_s[1:], time_s[-1] + 1 / scene.rate_fps)
     rows = []
     begin = 0
-    while begin < len(inside):
-        first = inside[begin]
+    while begin < len(seen):
+        first = seen[begin]
         end = begin
         while (
-            end < len(inside)
-            and shots[inside[end]] == shots[first]
-            and (end == begin or until_s[inside[end]] - time_s[first] <= FACE_EVERY_S + 1e-9)
+            end < len(seen)
+            and shots[seen[end]] == shots[first]
+            and (end == begin or until_s[seen[end]] - time_s[first] <= FACE_EVERY_S + 1e-9)
         ):
             end += 1
-        x0, y0, x1, y1 = boxes[inside[begin:end]].mean(axis=0)
+        x0, y0, x1, y1 = boxes[seen[begin:end]].mean(axis=0)
         if x1 > 0:
             # Times are rounded down, so that a frame is never counted to the shot before its own.
-            times = (np.floor(t * 1e4) / 1e4 for t in (time_s[first], until_s[inside[end - 1]]))
+            times = (np.floor(t * 1e4) / 1e4 for t in (time_s[first], until_s[seen[end - 1]]))
             lengths = np.round((x0, y0, x1 - x0, y1 - y0), 4)
             rows.append((*map(float, times), *map(float, lengths)))
         begin = end
