@@ -97,3 +97,35 @@ def test_a_broken_transcript_is_named_by_file_and_line(tmp_path: Path) -> None:
     write(msp_tree(tmp_path) / name, b"fine\nnot \x92 fine\n")
     with pytest.raises(InputError, match=r"P-FM01\.txt, line 2: byte 0x92 is not UTF-8"):
         list(read(tmp_path))
+
+
+@pytest.mark.parametrize("what", ["label", "transcript", "audio", "video", "session"])
+def test_nothing_outside_the_root_is_read(what: str, tmp_path: Path) -> None:
+    root = msp_tree(tmp_path / "root")
+    path = {
+        "label": root / "Evalution.txt",
+        "transcript": root / "All_human_transcriptions/MSP-IMPROV-S01A-F01-P-FM01.txt",
+        "audio": root / f"{FIRST}.wav",
+        "video": root / f"{FIRST}.avi",
+        "session": root / "session1",
+    }[what]
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(InputError, match=r"leads to .*elsewhere.*, outside .*root; put the file"):
+        list(read(root))
+
+
+def test_a_link_that_loops_counts_as_missing(tmp_path: Path) -> None:
+    root = msp_tree(tmp_path)
+    video = root / f"{FIRST}.avi"
+    video.unlink()
+    video.symlink_to(video.name)
+    assert utterances(root)["MSP-IMPROV-S01A-F01-P-FM01"].path == ""
+
+
+def test_a_huge_line_and_nul_bytes_are_named_by_file_and_line(tmp_path: Path) -> None:
+    for line, problem in (("a" * 1_000_001, "longer than"), ("a\0b", "NUL")):
+        write(msp_tree(tmp_path) / "Evalution.txt", f"{MSP_LABELS}\n{line}\n")
+        n_lines = len(MSP_LABELS.splitlines()) + 1 + MSP_LABELS.endswith("\n")
+        with pytest.raises(InputError, match=rf"Evalution\.txt, line {n_lines}: .*{problem}"):
+            list(read(tmp_path))
