@@ -1,12 +1,15 @@
 """The plan of the paper's experiments: which trainings, which are shared, how long they take."""
 
 import datetime
+import json
 import subprocess
 import sys
 
 import pytest
 from fake_experiments import plan_of
+from typer.testing import CliRunner
 
+from amanda.cli import app
 from amanda.config import parse_config
 from amanda.experiments import Experiments
 from amanda.experiments_budget import ABLATIONS, ALPHA2, BUDGETS, METHODS
@@ -255,6 +258,21 @@ def test_a_plan_is_kept_for_the_command(folder):
     path.write_text("{}")
     with pytest.raises(InputError, match="not a plan of experiments"):
         read_plan(path)
+
+
+def test_the_command_tells_progress(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    run = CliRunner()
+    missing = run.invoke(app, ["progress"])
+    assert "no plan there" in str(missing.exception)
+    plan = make_plan(experiments("smoke", ("ie", "msp")), n_parallel=1)
+    write_plan(plan, folder / "results/paper.plan.json")
+    finish(folder, plan.entries[0], 12.0)
+    assert run.invoke(app, ["progress"]).output.startswith(
+        "Experiments, budget smoke: 1 of 9 trainings done; "
+    )
+    told = json.loads(run.invoke(app, ["progress", "--json"]).output)
+    assert (told["n_done"], told["left_s"]) == (1, 8 * 12.0)
 
 
 @pytest.mark.parametrize(

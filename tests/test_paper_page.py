@@ -6,10 +6,10 @@ import subprocess
 
 import pytest
 from fake_experiments import fake_experiments, inside
-from fake_results import RECORDED
+from fake_results import RECORDED, fake_features, fake_method_result
 from test_report import Page
 
-from amanda.experiments_tables import read_table
+from amanda.experiments_tables import Filled, read_table, write_table
 from amanda.figures import write_figure
 from amanda.paper_tables import paper_tables
 from amanda.report.balance import verdict
@@ -231,3 +231,20 @@ def test_a_browser_shows_it(made, tmp_path):
     where = (folder / "results/paper.html").as_uri()
     subprocess.run([*command, where], check=True, capture_output=True, timeout=120)
     assert out.stat().st_size > 10_000
+
+
+def test_the_released_variant_has_a_column_of_its_own(tmp_path):
+    fake_features(tmp_path / "ie.h5", "ie", n=96)
+    fake_features(tmp_path / "msp.h5", "msp", n=96, seed=1)
+    cells = []
+    for variant in ("paper", "release"):
+        path = tmp_path / f"{variant}.json"
+        features = tmp_path / "ie.h5", tmp_path / "msp.h5"
+        fake_method_result(path, *features, seeds=1, n_epochs=3, variant=variant)
+        cells.append(Filled("amanda_norm_p2", "ie2msp", path))
+    write_table("table3", cells, "smoke", tmp_path / "table3.json")
+    write_paper_page([tmp_path / "table3.json"], tmp_path / "p.html")
+    rows = Page((tmp_path / "p.html").read_text(encoding="utf-8")).table(r"^Table 3\.")
+    assert rows["Method"][:3] == ["paper", "ours", "release"]
+    assert rows["A-N (p=2)"][0] == "64.4"
+    assert "–" not in rows["A-N (p=2)"][:3]
