@@ -207,11 +207,12 @@ class _Sums:
                 self.sums[key] = self.sums[key] + value if key in self.sums else value
 
     def means(self, where: str) -> dict[str, dict[str, float]]:
-        """Means over the steps, by group. Raises `AmandaError` for one that is not finite."""
+        """Means over the steps, by group. Raises `AmandaError` for one that is not finite, but for
+        a relative loss, which is NaN where representations no longer vary."""
         values = torch.stack([value.double() for value in self.sums.values()]).tolist()
         means: dict[str, dict[str, float]] = {group: {} for group in GROUPS}
         for (group, name), value in zip(self.sums, values, strict=True):
-            if not math.isfinite(value):
+            if not math.isfinite(value) and group != "alignment_relative":
                 raise AmandaError(
                     f"{where}: {group} '{name}' is {value}, so the training diverged; "
                     "lower lr, or the weight of that term"

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional
 
 VARIANCE_FLOOR = 1e-6
+NEGLIGIBLE_NORM = 1e-12
 
 
 def cross_entropy(
@@ -132,11 +133,15 @@ def relative_alignment(
 ) -> Float[Tensor, ""]:
     """‖C_t − C_s‖²_F / (‖C_s‖_F ‖C_t‖_F): Eq. 9 in a form that scale does not change.
 
-    Eq. 9 falls by itself when representations shrink; this does not. 0 where both are 0.
+    Eq. 9 falls by itself when representations shrink; this does not. 0 where both are 0 to rounding
+    (norm below 1e-12), and NaN where one is: one domain's representations no longer vary, and no
+    ratio says how far they are from the other's.
     """
-    scale = torch.linalg.matrix_norm(source) * torch.linalg.matrix_norm(target)
-    tiny = torch.finfo(source.dtype).tiny
-    return correlation_alignment(source, target) / scale.clamp_min(tiny)
+    norms = torch.stack([torch.linalg.matrix_norm(source), torch.linalg.matrix_norm(target)])
+    varies = norms > NEGLIGIBLE_NORM
+    ratio = correlation_alignment(source, target) / torch.where(varies, norms, 1.0).prod()
+    one_alone = torch.where(varies.any(), torch.nan, 0.0)
+    return torch.where(varies.all(), ratio, one_alone)
 
 
 def known_to_both(

@@ -33,6 +33,7 @@ from amanda.representations import (
 )
 from amanda.result_schema import CorpusInfo
 from amanda.results import Result, describe_features, write_method_result
+from amanda.run_warnings import collapse_warnings, file_warnings
 from amanda.settings import RunSettings
 from amanda.store.errors import InputError
 from amanda.store.features import FeatureFile
@@ -126,7 +127,9 @@ def train_method(
         device=_device_name(where),
         target_labels_used=target_labels_used,
         warnings=[
+            *file_warnings(files),
             *dict.fromkeys(note for fold in folds for note in fold.notes),
+            *collapse_warnings(runs, source_file.label_names),
             *_marginal_warnings(
                 [f.prior for f in folds if f.prior is not None], runs, source_file.label_names
             ),

@@ -227,6 +227,8 @@ def test_relative_alignment_is_free_of_scale() -> None:
     assert small == pytest.approx(here, rel=1e-9)
     zero = torch.zeros(3, 3)
     assert losses.relative_alignment(zero, zero).item() == 0.0
+    assert math.isnan(losses.relative_alignment(source, zero).item())
+    assert math.isnan(losses.relative_alignment(source * 1e-14, target).item())
 
 
 @pytest.mark.parametrize("seed", SEEDS)

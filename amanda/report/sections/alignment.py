@@ -139,7 +139,8 @@ def _apart(texts: Sequence[str]) -> list[Text | Cell]:
 def _mean(values: Float[np.ndarray, "runs epochs"] | None, form: str) -> str:
     if values is None or not np.isfinite(values[:, -1]).any():
         return "–"
-    return format(float(np.nanmean(values[:, -1])), form)
+    mean = float(np.nanmean(values[:, -1]))
+    return format(mean, form) if mean < 1e4 else format(mean, ".1e")
 
 
 def _number(value: float | None) -> float:

@@ -1,0 +1,55 @@
+"""What a reader of a result must be told: of its features, and of trainings that collapsed."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from amanda.records import LAST, RunRecord
+from amanda.store.features import FeatureFile
+from amanda.store.names import JOINT
+
+MIN_ROWS, ONE_CLASS_SHARE = 10, 0.95
+"""From so many predicted test utterances on, so large a share of one class is called a collapse."""
+
+
+def file_warnings(files: Sequence[FeatureFile]) -> list[str]:
+    """What was warned about when the features were made, such as a model of another language."""
+    return [
+        f"{file.corpus}: {line}"
+        for file in files
+        for line in str(file.attrs.get("warnings", "")).splitlines()
+        if line
+    ]
+
+
+def collapse_warnings(runs: Sequence[RunRecord], label_names: Sequence[str]) -> list[str]:
+    """A sentence for each run that gives one class nearly always, or whose branches went flat."""
+    found = []
+    for run in runs:
+        where = f"seed {run.seed}" + (f", fold {run.fold}" if run.fold else "")
+        said = [text for text in (_one_class(run, label_names), _flat(run)) if text]
+        if said:
+            found.append(
+                f"{where}: {' and '.join(said)}; this training collapsed, so its figures say "
+                "little (try standardise: source, a smaller weight of the alignment, or more data)"
+            )
+    return found
+
+
+def _one_class(run: RunRecord, label_names: Sequence[str]) -> str:
+    p = run.selections[LAST].probabilities[JOINT]
+    p = p[~np.isnan(p).any(axis=1)]
+    if len(p) < MIN_ROWS:
+        return ""
+    counts = np.bincount(p.argmax(axis=1), minlength=len(label_names))
+    share = counts.max() / len(p)
+    if share < ONE_CLASS_SHARE:
+        return ""
+    return f"{100 * share:.0f}% of the test utterances are called {label_names[counts.argmax()]}"
+
+
+def _flat(run: RunRecord) -> str:
+    """Branches in which a domain's covariance is 0 to rounding, so that Eq. 9 compares nothing."""
+    last = run.epochs[-1].alignment_relative
+    flat = [branch for branch, value in last.items() if np.isnan(value)]
+    return f"the representations of {', '.join(flat)} no longer vary" if flat else ""
