@@ -17,14 +17,22 @@ length 0 in it: the modality is missing.
 import logging
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float16, Float32, Int64
 from torch import Tensor
 
+from amanda.mapped_values import MappedValues
+from amanda.transfer import Staging, to_device
+
 log = logging.getLogger(__name__)
+
+_FRAMES_AT_ONCE = 65_536
+
+Rows = Int64[np.ndarray, "_"]
+"""Row numbers of a split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +62,6 @@ class Packed:
 
 Inputs = Mapping[str, Packed]
 """Each modality of the same n utterances."""
-Rows = Int64[np.ndarray, "_"]
-"""Row numbers of a split."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,20 +71,28 @@ class Scaling:
     mean: Float32[Tensor, "dim"]
     scale: Float32[Tensor, "dim"]
 
+    def to(self, device: torch.device) -> "Scaling":
+        return Scaling(self.mean.to(device), self.scale.to(device))
+
 
 @dataclass(frozen=True, slots=True)
 class Sequences:
     """One modality of a split, all rows, as stored.
 
     Attributes:
-        values: (sum of lengths, layers · width) float16, in memory, memory-mapped or on a GPU.
-        offsets: (n + 1,).
+        values: (frames, layers · width) float16, in memory, on a GPU, or mapped from a file. Those
+            of the rows lie end to end, unless `first` says where.
+        offsets: (n + 1,) row i has offsets[i + 1] − offsets[i] frames.
         scaling: applied to what is packed; None leaves it as stored.
+        first: (n,) each row's first frame in `values`, which then holds other rows too.
+        mapping: the file that `values` is mapped from, if it is.
     """
 
     values: Float16[Tensor, "frames dim"]
     offsets: Int64[np.ndarray, "n_plus_1"]
     scaling: Scaling | None = None
+    first: Int64[np.ndarray, "n"] | None = None
+    mapping: MappedValues | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -87,11 +101,47 @@ class Sequences:
     def lengths(self) -> Int64[np.ndarray, "n"]:
         return np.diff(self.offsets)
 
+    @property
+    def starts(self) -> Int64[np.ndarray, "n"]:
+        """Each row's first frame in `values`."""
+        return self.offsets[:-1] if self.first is None else self.first
+
+    @property
+    def n_bytes(self) -> int:
+        """Of the rows' frames."""
+        return int(self.offsets[-1]) * self.values.shape[1] * self.values.element_size()
+
+    def blocks(self, n_frames: int) -> Iterator[Float16[Tensor, "some dim"]]:
+        """The frames of all rows in order, in blocks of about `n_frames`."""
+        if self.first is None:
+            yield from self.values.split(n_frames)
+            return
+        block: list[Tensor] = []
+        for start, length in zip(self.first.tolist(), self.lengths.tolist(), strict=True):
+            block.append(self.values[start : start + length])
+            if sum(len(part) for part in block) >= n_frames:
+                yield torch.cat(block)
+                block = []
+        if block:
+            yield torch.cat(block)
+
+    def will_need(self, rows: Rows) -> None:
+        """Say that these rows are read soon: the system fetches them from disk meanwhile."""
+        if self.mapping is not None:
+            starts = self.starts[rows]
+            self.mapping.will_need(starts, starts + self.lengths[rows])
+
     def to(self, device: torch.device) -> "Sequences":
-        scaling = self.scaling and Scaling(
-            self.scaling.mean.to(device), self.scaling.scale.to(device)
+        """The rows, end to end, in memory of `device`."""
+        scaling = self.scaling and self.scaling.to(device)
+        values = torch.empty(
+            (int(self.offsets[-1]), self.values.shape[1]), dtype=torch.float16, device=device
         )
-        return replace(self, values=self.values.to(device), scaling=scaling)
+        at = 0
+        for block in self.blocks(_FRAMES_AT_ONCE):
+            values[at : at + len(block)].copy_(block)
+            at += len(block)
+        return Sequences(values, self.offsets, scaling)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +186,11 @@ class Packer:
     def __init__(self, device: torch.device):
         self.device = device
         self.memory: dict[str, Tensor] = {}
+        self.staging = Staging(device)
 
     def __call__(self, parts: Sequence[tuple[Mapping[str, Sequences], Rows]]) -> Inputs:
         """Every modality of the rows of each part, one after another, as float32."""
+        self.staging.begin()
         return {
             name: self._pack(name, [(sequences[name], rows) for sequences, rows in parts])
             for name in parts[0][0]
@@ -150,9 +202,10 @@ class Packer:
         start = 0
         for sequences, rows in parts:
             part = values[start : start + int(sequences.lengths[rows].sum())]
-            _copy_rows(sequences, rows, part)
+            self._copy_rows(sequences, rows, part)
             if sequences.scaling is not None:
-                part.sub_(sequences.scaling.mean).div_(sequences.scaling.scale)
+                scaling = sequences.scaling.to(self.device)
+                part.sub_(scaling.mean).div_(scaling.scale)
             start += len(part)
         return Packed(values, lengths)
 
@@ -164,20 +217,24 @@ class Packer:
             self.memory[name] = memory
         return memory[:n_frames]
 
-
-def _copy_rows(sequences: Sequences, rows: Rows, out: Float32[Tensor, "frames dim"]) -> None:
-    starts, stops = sequences.offsets[rows], sequences.offsets[rows + 1]
-    if sequences.values.device.type == "cpu" and out.device.type == "cpu":
-        at = 0
-        for start, stop in zip(starts.tolist(), stops.tolist(), strict=True):
-            out[at : at + stop - start].copy_(sequences.values[start:stop])
-            at += stop - start
-        return
-    lengths = stops - starts
-    ends = np.cumsum(lengths)
-    frames = np.repeat(starts - (ends - lengths), lengths) + np.arange(len(out))
-    index = torch.from_numpy(frames).to(sequences.values.device)
-    out.copy_(sequences.values.index_select(0, index))
+    def _copy_rows(
+        self, sequences: Sequences, rows: Rows, out: Float32[Tensor, "frames dim"]
+    ) -> None:
+        starts, lengths = sequences.starts[rows], sequences.lengths[rows]
+        if sequences.values.device.type == "cpu":
+            # To a GPU: through page-locked memory, from which it copies while the CPU goes on.
+            here = out if out.device.type == "cpu" else self.staging.take(*out.shape)
+            at = 0
+            for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
+                here[at : at + length].copy_(sequences.values[start : start + length])
+                at += length
+            if here is not out:
+                out.copy_(here.to(self.device, non_blocking=True))
+            return
+        ends = np.cumsum(lengths)
+        frames = np.repeat(starts - (ends - lengths), lengths) + np.arange(len(out))
+        index = to_device(frames, sequences.values.device)
+        out.copy_(sequences.values.index_select(0, index))
 
 
 def row_stream(
@@ -217,15 +274,29 @@ def batch_stream(
     The same seed draws the same rows whatever the method, with or without the target.
     """
     label, packer = torch.from_numpy(labelled.label).to(device), Packer(device)
-    generators = [np.random.default_rng([seed, domain]) for domain in (0, 1)]
-    labelled_rows = row_stream(len(labelled), batch_size, generators[0])
-    target_rows = row_stream(len(target), batch_size, generators[1]) if target is not None else None
+    streams = [_rows_ahead(labelled, batch_size, np.random.default_rng([seed, 0]))]
+    splits: list[LabelledSplit | UnlabelledSplit] = [labelled]
+    if target is not None:
+        streams.append(_rows_ahead(target, batch_size, np.random.default_rng([seed, 1])))
+        splits.append(target)
     while True:
-        rows = next(labelled_rows)
-        parts = [(labelled.sequences, rows)]
-        if target is not None and target_rows is not None:
-            parts.append((target.sequences, next(target_rows)))
-        yield Batch(packer(parts), label[torch.from_numpy(rows).to(device)])
+        rows = [next(stream) for stream in streams]
+        parts = [(split.sequences, each) for split, each in zip(splits, rows, strict=True)]
+        yield Batch(packer(parts), label[to_device(rows[0], device)])
+
+
+def _rows_ahead(
+    split: LabelledSplit | UnlabelledSplit, batch_size: int, generator: np.random.Generator
+) -> Iterator[Rows]:
+    """The rows of `row_stream`; those of the batch after are on their way from disk already."""
+    stream = row_stream(len(split), batch_size, generator)
+    rows = next(stream)
+    while True:
+        ahead = next(stream)
+        for sequences in split.sequences.values():
+            sequences.will_need(ahead)
+        yield rows
+        rows = ahead
 
 
 def warn_if_small(name: str, n: int, batch_size: int) -> None:

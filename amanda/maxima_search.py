@@ -43,12 +43,6 @@ def multiplies_bfloat16() -> bool:
     return any(getattr(torch.cpu, name, lambda: False)() for name in names)
 
 
-def worth_screening(packed: Packed, weight: Weight) -> bool:
-    """Whether `screened_search` is faster here than `search` in float32, and can be used."""
-    # Of numbers that are not finite nothing can be screened; they end the training soon.
-    return len(packed) > 0 and multiplies_bfloat16() and math.isfinite(weight.sum().item())
-
-
 def search(
     packed: Packed,
     weight: Weight,
@@ -73,7 +67,8 @@ def screened_search(
     """`search` in float32, most of it in bfloat16.
 
     What all frames have in common is taken off first: it moves all windows of an utterance alike,
-    and small numbers are rounded less.
+    and small numbers are rounded less. Numbers that are not finite, as those of a training that
+    diverges, are not screened.
     """
     maxima, windows = _nothing_found(packed, weight, kernels)
     sample = packed.values[:: max(1, len(packed.values) // _SAMPLED_FRAMES)]
@@ -82,6 +77,8 @@ def screened_search(
     utterance_of = torch.from_numpy(np.repeat(np.arange(len(packed)), packed.lengths))
     starts = torch.from_numpy(packed.offsets[:-1])
     all_sums = window_sums(packed, weight.bfloat16(), kernels, wanted, common)
+    if not all(math.isfinite(sums.largest.sum().item()) for sums in all_sums):
+        return search(packed, weight, kernels, torch.float32, wanted)
     for sums, first in zip(all_sums, first_taps(kernels), strict=True):
         rows = slice(first * sums.channels, (first + sums.kernel) * sums.channels)
         taps = weight[rows].unflatten(0, (sums.kernel, sums.channels))
@@ -117,6 +114,9 @@ def _candidates(
         if count:
             highest = sums.response[offsets[i] : offsets[i + 1], :count].amax(dim=0)
             torch.sub(highest, margin[i, :count], out=least[i, :count])
+    # Where the margin overflows, every window is possible; where none starts stands −inf.
+    lowest = torch.finfo(least.dtype).min
+    least.nan_to_num_(nan=lowest, neginf=lowest, posinf=torch.inf)
     possible = sums.response >= least.index_select(0, utterance_of)
     return possible.nonzero(as_tuple=True)  # type: ignore[return-value]
 

@@ -42,10 +42,8 @@ def column_moments(
 
 def scaling_of(train: Sequences) -> Scaling:
     """What standardises the valid frames of a train split. A constant column is only centred."""
-    n, dim = train.values.shape
-    starts = range(0, n, _FRAMES_AT_ONCE)
-    blocks = (train.values[start : start + _FRAMES_AT_ONCE].numpy() for start in starts)
-    mean, std = column_moments(blocks, dim)
+    blocks = (block.numpy() for block in train.blocks(_FRAMES_AT_ONCE))
+    mean, std = column_moments(blocks, train.values.shape[1])
     std[std == 0] = 1.0
     return Scaling(torch.from_numpy(mean).float(), torch.from_numpy(std).float())
 

@@ -53,6 +53,8 @@ from amanda.workers import (
 
 log = logging.getLogger(__name__)
 
+GPU_WORK_BYTES = 4 * 10**9
+"""What a training takes of a GPU besides its features: the process's context, and a step."""
 MARGINAL_GAP = 0.1
 """Total variation between prior and predicted marginals from which label alignment is doubted."""
 
@@ -65,6 +67,7 @@ def train_method(
     out: Path,
     device: str = "auto",
     workers: int = 0,
+    memory_gb: float = 0,
     save_model: Path | None = None,
     allow_mismatch: bool = False,
 ) -> Result:
@@ -77,7 +80,9 @@ def train_method(
     Args:
         source, target: feature files; labels of the target are used only by `supervised`, and to
             score its test split.
-        workers: seeds trained at once; 0 is one a core, and one on a GPU.
+        workers: seeds trained at once; 0 is one a core, and on a GPU as many as its memory holds.
+        memory_gb: features up to this size are kept in memory, larger ones are read from the
+            feature files as they are used; 0 is half of the machine's memory.
         save_model: folder for the last epoch's models, `seed-N` each, or `fold-K-seed-N`.
         allow_mismatch: pair features of different models.
 
@@ -104,6 +109,7 @@ def train_method(
             kept=_kept_folder(out, settings, infos, modalities),
             device=where,
             workers=workers,
+            memory_gb=memory_gb or machine_memory_mb() / 1000 / 2,
             save_model=save_model,
         )
         folds = [_Fold(pair, number) for number in range(settings.n_folds)]
@@ -150,6 +156,7 @@ class _Pair:
     kept: Path
     device: torch.device
     workers: int
+    memory_gb: float
     save_model: Path | None
 
 
@@ -178,9 +185,11 @@ class _Fold:
         """Load this fold's data and train; yields a seed's number after each of its epochs."""
         pair, settings = self.pair, self.pair.settings
         method = method_class(settings.method)
-        n_workers = _n_workers(pair.workers, len(self.todo), pair.device)
-        too_large = size_bytes(pair.files, pair.modalities) > machine_memory_mb() * 10**6 / 2
-        folder = self.kept / "data" if n_workers > 1 or too_large else None
+        n_bytes = size_bytes(pair.files, pair.modalities)
+        n_workers = _n_workers(pair.workers, len(self.todo), pair.device, n_bytes)
+        # Processes share what is mapped, also where it fits in memory.
+        mapped = n_workers > 1 or n_bytes > pair.memory_gb * 1e9
+        folder = self.kept / "data" if mapped else None
         _resplit(pair.files, settings, self.number)
         data, test, self.notes = load_training_data(
             *pair.files,
@@ -287,11 +296,17 @@ def _kept_folder(
     return kept
 
 
-def _n_workers(asked: int, n_seeds: int, device: torch.device) -> int:
-    """Processes to train in; one means this process."""
+def _n_workers(asked: int, n_seeds: int, device: torch.device, n_bytes: int) -> int:
+    """Processes to train in; one means this process.
+
+    A training keeps a large GPU busy for a part of each step only, so several share one.
+    """
     if asked < 0:
         raise InputError(f"--workers {asked}: write a number from 1 on, or 0 for one a core")
-    default = 1 if device.type == "cuda" else usable_cpus()
+    default = usable_cpus()
+    if device.type == "cuda":
+        free_bytes = torch.cuda.mem_get_info(device)[0]
+        default = min(default, int(free_bytes // (n_bytes + GPU_WORK_BYTES)))
     return max(1, min(asked or default, n_seeds))
 
 

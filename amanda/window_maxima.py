@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from amanda.batches import Packed
-from amanda.maxima_search import screened_search, search, worth_screening
+from amanda.maxima_search import multiplies_bfloat16, screened_search, search
 from amanda.window_sums import Wanted, Weight, first_taps
 
 
@@ -97,7 +97,7 @@ class _SparseMaxima(torch.autograd.Function):
         product: torch.dtype,
         wanted: Tensor | None,
     ) -> Tensor:
-        if product == torch.float32 and worth_screening(packed, weight):
+        if product == torch.float32 and len(packed) and multiplies_bfloat16():
             maxima, windows = screened_search(packed, weight, kernels, wanted)
         else:
             maxima, windows = search(packed, weight, kernels, product, wanted)

@@ -29,6 +29,9 @@ from amanda.store.errors import AmandaError
 from amanda.training_data import TrainingData, load_mapped
 from amanda.validator_quality import score_epochs
 
+_GPU_SHARE = 0.7
+"""Of a GPU's free memory: features that take more stay in the CPU's."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
@@ -154,8 +157,8 @@ def _end_with_parent() -> None:
 
 def _run(task: Task, data: TrainingData, seed: int) -> Iterator[int]:
     device = torch.device(task.device)
-    if device.type == "cuda":
-        data = data.to(device)
+    if device.type == "cuda" and data.n_bytes < _GPU_SHARE * torch.cuda.mem_get_info(device)[0]:
+        data = data.to(device)  # else each batch is sent as it is needed
     training = train(data, task.settings, seed, device)
     while True:
         try:

@@ -4,7 +4,9 @@ import dataclasses
 import itertools
 import logging
 from collections import Counter
+from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -21,6 +23,7 @@ from amanda.batches import (
     steps_per_epoch,
     warn_if_small,
 )
+from amanda.mapped_values import MappedValues, place_of
 
 CPU = torch.device("cpu")
 
@@ -163,3 +166,59 @@ def test_rows_do_not_depend_on_whether_the_target_is_drawn() -> None:
         assert torch.equal(with_target.label, without.label)
     other = next(batch_stream(labelled, None, 3, 8, CPU))
     assert not torch.equal(other.inputs["m"].values, without.inputs["m"].values)
+
+
+# Rows that lie anywhere in a file
+
+
+def test_rows_mapped_from_a_file_pack_as_rows_in_memory(tmp_path: Path) -> None:
+    values = np.random.default_rng(0).normal(size=(12, 2, 3)).astype(np.float16)
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file["values"] = values
+        place = place_of(file["values"])
+    assert place is not None
+    mapping = MappedValues.open(place)
+    # Rows 0, 1, 2 are frames 7 to 10, none, and 1 to 2.
+    there = Sequences(
+        mapping.values(), np.array([0, 4, 4, 6]), first=np.array([7, 0, 1]), mapping=mapping
+    )
+    flat = torch.from_numpy(values).flatten(1)
+    here = Sequences(torch.cat([flat[7:11], flat[1:3]]), np.array([0, 4, 4, 6]))
+    for rows in (np.array([2, 0]), np.array([1, 2]), np.array([0, 1, 2])):
+        there.will_need(rows)
+        packed = [Packer(CPU)([({"m": each}, rows)])["m"] for each in (there, here)]
+        assert torch.equal(packed[0].values, packed[1].values)
+        assert packed[0].lengths.tolist() == packed[1].lengths.tolist()
+    for n_frames in (1, 3, 100):
+        assert torch.equal(torch.cat(list(there.blocks(n_frames))), here.values)
+    alone = there.to(CPU)
+    assert alone.mapping is None
+    assert torch.equal(alone.values, here.values)
+    assert there.n_bytes == here.n_bytes == 6 * 6 * 2
+
+
+def test_what_a_file_holds_in_pieces_is_not_mapped(tmp_path: Path) -> None:
+    values = np.ones((12, 2, 3), np.float16)
+    with h5py.File(tmp_path / "f.h5", "w") as file:
+        file.create_dataset("chunked", data=values, chunks=(4, 2, 3))
+        file.create_dataset("packed", data=values, compression="gzip")
+        file["wide"] = values.astype(np.float32)
+        assert [place_of(file[name]) for name in file] == [None, None, None]
+
+
+def test_the_next_batch_is_announced() -> None:
+    labelled, _ = split_pair()
+    announced: list[list[int]] = []
+
+    class Recorded(Sequences):
+        def will_need(self, rows: np.ndarray) -> None:
+            announced.append(rows.tolist())
+
+    part = labelled.sequences["m"]
+    split = LabelledSplit({"m": Recorded(part.values, part.offsets)}, labelled.label)
+    stream = batch_stream(split, None, 4, 0, CPU)
+    drawn_rows = row_stream(10, 4, np.random.default_rng([0, 0]))
+    rows = [next(drawn_rows).tolist() for _ in range(3)]
+    first, second = next(stream), next(stream)
+    assert announced == rows[1:]
+    assert len(first.label) == len(second.label) == 4

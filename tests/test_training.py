@@ -541,7 +541,7 @@ def test_finished_seeds_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         train_pair(pair, out, run)
     assert not out.exists()
     (kept,) = tmp_path.glob(".r.*.unfinished")
-    assert sorted(path.name for path in kept.iterdir()) == ["seed-0.npz", "seed-1.npz"]
+    assert sorted(path.name for path in kept.glob("seed-*")) == ["seed-0.npz", "seed-1.npz"]
     train_pair(pair, out, run)
     assert started == [0, 1, 2, 2]
     assert not kept.exists()
