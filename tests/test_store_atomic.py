@@ -40,6 +40,13 @@ def test_a_folder_in_the_way_and_a_file_as_folder_are_one_sentence(tmp_path: Pat
         write_text(tmp_path / "file" / "x.csv", "x")
 
 
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="no /proc on this system")
+@pytest.mark.parametrize("name", ["/proc/x.csv", "/proc/nowhere/x.csv"])
+def test_where_no_file_can_be_made_the_output_is_named(name: str) -> None:
+    with pytest.raises(InputError, match=rf"^{name}: the folder cannot be written to \(.+\); cho"):
+        write_text(Path(name), "x")
+
+
 def test_the_file_follows_the_umask(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("x")
     write_text(tmp_path / "x", "x")

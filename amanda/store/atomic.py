@@ -1,5 +1,6 @@
 """Outputs appear under their final name whole or not at all."""
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -7,6 +8,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from amanda.store.errors import InputError
+
+_NO_PLACE = frozenset(
+    (errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.EROFS)
+    # A file system that holds no files of ours, as /proc; a name of no length or too long.
+    + (errno.ENOENT, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENAMETOOLONG, errno.ELOOP)
+)
+"""Errors after which another place for the output helps; a full disk is none of them."""
 
 
 @contextmanager
@@ -27,16 +35,12 @@ def atomic_path(final: Path) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(
             prefix=f".{final.stem[:100]}.", suffix=f".tmp{final.suffix}", dir=final.parent
         )
-    except (PermissionError, FileExistsError, NotADirectoryError) as error:
+    except OSError as error:
+        if error.errno not in _NO_PLACE:
+            raise
         raise InputError(
             f"{final}: the folder cannot be written to ({error.strerror}); choose another output"
         ) from error
-    except OSError as error:
-        if error.errno == 30:  # EROFS
-            raise InputError(
-                f"{final}: the folder is on a read-only file system; choose another output"
-            ) from error
-        raise
     os.close(handle)
     temporary = Path(name)
     # mkstemp makes the file readable by its owner alone; outputs follow the user's umask.
