@@ -438,6 +438,9 @@ def train(
     config: Annotated[Path | None, typer.Option(help="YAML of settings; flags win.")] = None,
     device: Device = "auto",
     workers: Annotated[int, typer.Option(help="Seeds trained at once; 0: one a core.")] = 0,
+    memory_gb: Annotated[
+        float, typer.Option(help="Larger features are read as they are used; 0: half the memory.")
+    ] = 0,
     save_model: Annotated[
         Path | None, typer.Option(help="Folder to save the models to, one a seed.")
     ] = None,
@@ -471,6 +474,7 @@ def train(
         out=out,
         device=device,
         workers=workers,
+        memory_gb=memory_gb,
         save_model=save_model,
         allow_mismatch=allow_mismatch,
     )
