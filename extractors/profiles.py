@@ -223,7 +223,7 @@ class VisualSettings(_ModelSettings):
     def network_weights(self) -> str | None:
         """Name of the face network's weights; None where they must still be named."""
         kind, _, name = self.model.partition(":")
-        hub_id_or_folder = kind in ("timm", "transformers") and "/" in name
+        hub_id_or_folder = kind == "transformers" or (kind == "timm" and "/" in name)
         return self.weights or (name if hub_id_or_folder else None)
 
     @property
