@@ -21,11 +21,14 @@ from extractors.speaker_motion import (
     loudness_at,
     mouth_motion,
 )
-from extractors.tracks import join, link
+from extractors.tracks import Track, join, link
 from extractors.tracks_look import Look, describe
 
 LEAST_ACTIVITY = 0.004
 """Below, no mouth moves: all scores are low, and the contact sheets show the utterance first."""
+APART_S, APART_SHARE = 0.25, 0.15
+"""Two tracks heard for so long, of which one moves its mouth by less than this share of the other,
+are two people."""
 PRIOR_S = 0.4
 """A person's motion is averaged with so much stillness: a glance of a mouth is little evidence."""
 
@@ -72,23 +75,41 @@ def find_speaker(
         [describe(frame, box) for box in each.boxes]
         for frame, each in zip(view, found, strict=True)
     ]
-    tracks = join(link(found, frame_shot.tolist(), looks))
-    known = weigh_all(tracks, len(found))
-    if clip.face is not None:
-        return fix_choice(clip.face, tracks, known, clip.frames.shape, region, look_of)
+    tracks = link(found, frame_shot.tolist(), looks)
     if len(tracks) < 2 or glimpses is None or clip.sound is None or len(glimpses.time_s) < 2:
-        return choose(tracks, known)
+        people = join(tracks)
+        known = weigh_all(people, len(found))
+        if clip.face is not None:
+            return fix_choice(clip.face, people, known, clip.frames.shape, region, look_of)
+        return choose(people, known)
     scale = np.array([glimpses.frames.shape[2] / (x1 - x0), glimpses.frames.shape[1] / (y1 - y0)])
-    places = [
-        boxes_at(track, clip.time_s, frame_shot, glimpses.time_s, glimpse_shot) * np.tile(scale, 2)
-        for track in tracks
-    ]
+
+    def place(track: Track) -> Float[np.ndarray, "m 4"]:
+        at = boxes_at(track, clip.time_s, frame_shot, glimpses.time_s, glimpse_shot)
+        return at * np.tile(scale, 2)
+
+    motions = [mouth_motion(glimpses, place(track), glimpse_shot) for track in tracks]
+    activity, heard_s = mouth_activity(motions, clip.sound)
+    people = join(tracks, lambda one, other: _differ(activity, heard_s, one.number, other.number))
+    if clip.face is not None:
+        known = weigh_all(people, len(found))
+        return fix_choice(clip.face, people, known, clip.frames.shape, region, look_of)
     if asd is not None:
-        speaking = [asd(glimpses, clip.sound, boxes, glimpse_shot) for boxes in places]
-        return choose(tracks, weigh_all(tracks, len(found), speaking=speaking))
-    motions = [mouth_motion(glimpses, boxes, glimpse_shot) for boxes in places]
+        speaking = [asd(glimpses, clip.sound, place(person), glimpse_shot) for person in people]
+        return choose(people, weigh_all(people, len(found), speaking=speaking))
+    if len(people) < len(tracks):
+        motions = [mouth_motion(glimpses, place(person), glimpse_shot) for person in people]
     mouth = mouth_evidence(motions, clip.sound)
-    return choose(tracks, weigh_all(tracks, len(found), mouth=mouth))
+    return choose(people, weigh_all(people, len(found), mouth=mouth))
+
+
+def _differ(
+    activity: Float[np.ndarray, "n"], heard_s: Float[np.ndarray, "n"], one: int, other: int
+) -> bool:
+    """Whether one mouth moves with the sound and the other rests, both seen for long enough."""
+    low, high = sorted((activity[one], activity[other]))
+    long_enough = min(heard_s[one], heard_s[other]) >= APART_S
+    return bool(long_enough and high >= LEAST_ACTIVITY and low < APART_SHARE * high)
 
 
 def find_shots(
@@ -107,15 +128,24 @@ def find_shots(
 def mouth_evidence(motions: Sequence[Motion], sound: Float32[np.ndarray, "samples"]) -> list[float]:
     """0 to 1 for each person: motion while there is sound, against the one whose moves most."""
     envelope = loudness(sound)
-    activity = np.zeros(len(motions))
-    sync = np.zeros(len(motions))
+    activity, _ = mouth_activity(motions, sound)
+    sync = np.array([max(0.0, correlation(motion, envelope)) for motion in motions])
+    share = activity / max(activity.max(), LEAST_ACTIVITY)
+    return [float(v) for v in share * (0.5 + 0.5 * sync)]
+
+
+def mouth_activity(
+    motions: Sequence[Motion], sound: Float32[np.ndarray, "samples"]
+) -> tuple[Float[np.ndarray, "n"], Float[np.ndarray, "n"]]:
+    """Of each: mean motion weighed by loudness, and for how long it is seen, weighed likewise."""
+    envelope = loudness(sound)
+    activity, heard_s = np.zeros(len(motions)), np.zeros(len(motions))
     for i, motion in enumerate(motions):
         step_s = float(np.median(np.diff(motion.time_s))) if len(motion.time_s) > 1 else 0.0
         loud = loudness_at(envelope, motion.time_s) * motion.seen
+        heard_s[i] = loud.sum() * step_s
         activity[i] = (loud * motion.values).sum() / (loud.sum() + PRIOR_S / max(step_s, 1e-3))
-        sync[i] = max(0.0, correlation(motion, envelope))
-    share = activity / max(activity.max(), LEAST_ACTIVITY)
-    return [float(v) for v in share * (0.5 + 0.5 * sync)]
+    return activity, heard_s
 
 
 def _of_region(clip: VideoClip, region: tuple[int, int, int, int]) -> Glimpses | None:

@@ -8,10 +8,13 @@ whose centres are within `LINK_DISTANCE` of the face's size and whose sizes are 
 open to the end of the shot: a face comes back after a hand was over it.
 
 At a cut all tracks end, because the next shot puts another face in the same place. Tracks that are
-never in one frame together are then joined, the most alike first, down to `JOIN_LIKENESS`.
+never in one frame together are then joined, the most alike first, down to `JOIN_LIKENESS`, unless
+what they do tells them apart: an utterance has one speaker, so a mouth that moves with the sound in
+one shot and rests in the next is another's (`extractors.speaker_clip`).
 """
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -93,25 +96,43 @@ def link(
     return tracks
 
 
-def join(tracks: Sequence[Track]) -> list[Track]:
-    """Tracks of one person made one, by their looks; numbered anew in order of appearance."""
+def join(
+    tracks: Sequence[Track], apart: Callable[[Track, Track], bool] | None = None
+) -> list[Track]:
+    """Tracks of one person made one, by their looks; numbered anew in order of appearance.
+
+    Args:
+        apart: says of two tracks of the frames given that they are different people after all.
+    """
+    known_apart = {
+        (one.number, other.number)
+        for one in tracks
+        for other in tracks
+        if apart is not None and one.number < other.number and apart(one, other)
+    }
+    members = {track.number: [track.number] for track in tracks}
     people = list(tracks)
     looks = {id(person): person.look for person in people}
     while True:
-        best, pair = 0.0, None
+        best, chosen = 0.0, None
         for i, one in enumerate(people):
             for other in people[i + 1 :]:
-                if one.boxes.keys() & other.boxes.keys():
+                together = itertools.product(members[one.number], members[other.number])
+                if one.boxes.keys() & other.boxes.keys() or any(
+                    (min(pair), max(pair)) in known_apart for pair in together
+                ):
                     continue
                 mine, theirs = looks[id(one)], looks[id(other)]
                 alike = 0.0 if mine is None or theirs is None else likeness(mine, theirs)
                 if alike >= JOIN_LIKENESS and alike > best:
-                    best, pair = alike, (one, other)
-        if pair is None:
+                    best, chosen = alike, (one, other)
+        if chosen is None:
             break
-        pair[0].absorb(pair[1])
-        looks[id(pair[0])] = pair[0].look
-        people.remove(pair[1])
+        kept, gone = chosen
+        kept.absorb(gone)
+        members[kept.number] += members[gone.number]
+        looks[id(kept)] = kept.look
+        people.remove(gone)
     people.sort(key=lambda person: (min(person.boxes), person.number))
     for number, person in enumerate(people):
         person.number = number

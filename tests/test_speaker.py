@@ -113,6 +113,42 @@ def vars_of(scene: VideoClip) -> dict:
     }
 
 
+def test_a_look_alike_who_rests_in_the_next_shot_is_somebody_else():
+    """One head in each of two shots, drawn alike; the one of the first shot speaks."""
+    speaking, resting = clip(LEFT), clip(None)
+
+    def shot(frames: np.ndarray, at: int) -> np.ndarray:
+        """Only the left head of these frames, at another place."""
+        moved = np.full(frames.shape, 30, np.uint8)
+        moved[:, 20:88, at : at + 68] = frames[:, 16:84, 16:84]
+        return moved
+
+    def scene(second: VideoClip) -> VideoClip:
+        n, m = len(speaking.frames) // 2, len(speaking.glimpses.time_s) // 2
+        first, then = speaking.glimpses.frames[:m], second.glimpses.frames[m:]
+        return VideoClip(
+            frames=np.concatenate([shot(speaking.frames[:n], 16), shot(second.frames[n:], 110)]),
+            time_s=speaking.time_s,
+            glimpses=Glimpses(
+                frames=np.concatenate([shot(first, 16), shot(then, 110)]),
+                time_s=speaking.glimpses.time_s,
+            ),
+            sound=speaking.sound,
+        )
+
+    def heads(n: int) -> list[Detections]:
+        boxes = [[20, 24, 80, 84]] * (n // 2) + [[114, 24, 174, 84]] * (n - n // 2)
+        scores = np.array([0.9], np.float32)
+        return [Detections(boxes=np.array([b], np.float32), scores=scores) for b in boxes]
+
+    n = len(speaking.frames)
+    choice = find_speaker(scene(resting), heads(n), WHOLE)
+    assert (choice.n_tracks, choice.track.number) == (2, 0)
+    assert sorted(choice.track.boxes) == list(range(n // 2))
+    # Were the mouth to move in both shots, it would be one person.
+    assert find_speaker(scene(speaking), heads(n), WHOLE).n_tracks == 1
+
+
 def test_one_person_needs_no_evidence():
     scene = clip(LEFT)
     choice = find_speaker(scene, faces(len(scene.frames), LEFT), WHOLE)

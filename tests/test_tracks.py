@@ -82,6 +82,16 @@ def test_two_who_look_alike_but_are_seen_together_stay_two():
     assert len(join(link(frames, [0, 1], [[same, same]] * 2))) == 2
 
 
+def test_what_people_do_can_tell_look_alikes_apart():
+    same = look(60, 20, 20)
+    frames = [found((10, 10, 40, 0.9))] * 3
+    tracks = link(frames, [0, 1, 2], [[same]] * 3)
+    assert len(join(link(frames, [0, 1, 2], [[same]] * 3))) == 1
+    # The second is somebody else than the third, so than whoever the third is joined with.
+    people = join(tracks, lambda one, other: {one.number, other.number} == {1, 2})
+    assert sorted(sorted(p.boxes) for p in people) in ([[0, 1], [2]], [[0, 2], [1]])
+
+
 def test_without_a_found_cut_a_stranger_in_the_same_place_is_not_linked():
     frames = [found((10, 10, 40, 0.9))] * 2
     stranger = [[look(60, 30, 20)], [look(60, -30, -30)]]
