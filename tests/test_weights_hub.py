@@ -68,8 +68,9 @@ class Hub(BaseHTTPRequestHandler):
             if body:
                 self.served.append(name)
         else:
-            self.send_response(404)
-            self.send_header("X-Error-Code", "RepoNotFound")
+            gated = path.startswith("/api/models/org/gated")
+            self.send_response(403 if gated else 404)
+            self.send_header("X-Error-Code", "GatedRepo" if gated else "RepoNotFound")
             self.send_header("Content-Length", "0")
             self.end_headers()
             return
@@ -168,5 +169,8 @@ def test_why_a_hub_does_not_give_a_model(hub: tuple[str, list[str]], tmp_path: P
     other = fetch_it.replace("org/tiny", "org/other")
     said = run_hub_client(other, HF_ENDPOINT=address, **common)
     assert "hub model org/other: no such model, or it needs a login" in said
+    said = run_hub_client(fetch_it.replace("org/tiny", "org/gated"), HF_ENDPOINT=address, **common)
+    assert "hub model org/gated: its licence must be accepted on the hub's page of it first" in said
+    assert said.endswith("then `hf auth login`, and the same command again")
     kept = [p.name for p in (tmp_path / "a").iterdir() if not p.name.endswith(".lock")]
     assert kept == []
