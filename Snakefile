@@ -20,6 +20,7 @@ include: "workflow/rules/corpora.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/adaptation.smk"
 include: "workflow/rules/report.smk"
+include: "workflow/rules/experiments_common.smk"
 include: "workflow/rules/experiments.smk"
 include: "workflow/rules/cluster.smk"
 
