@@ -54,6 +54,10 @@ TESTED_ELSEWHERE = {
     "--report workflow.html": ("workflow_end_to_end", "test_snakemakes_own_report"),
     "--unlock": ("workflow_end_to_end", "test_after_a_kill_it_is_unlocked_and_goes_on"),
     "--forcerun train": ("workflow", "test_what_runs_again"),
+    "--cores 8 results/{ie2msp,ie2mosei,meld2ie,meld2msp,mosei2ie,mosei2msp,msp2ie}.json": (
+        "workflow",
+        "test_all_pairs_of_the_paper_run_on_generated_corpora",
+    ),
     "-n --cores 8 results/msp2mine.json --configfile config/mine.yaml": (
         "own_docs",
         "test_own_corpus",

@@ -1,6 +1,7 @@
-"""A comedy on a bright, warm set under even light, in sharp, contrasty pictures with several
-people in them; big faces: wide grins, pouts, glares; boom microphones on a stage, an audience
-that laughs; lively American voices with quick, wide melodies, also of sorrow.
+"""A comedy on a contrasty, saturated set under a lamp from the left, in sharp pictures with several
+people in them; comic faces: smirks under raised brows, pouts, wide-eyed glares over closed lips;
+boom microphones on a stage, an audience that laughs; American voices that chirp for joy, whine for
+sorrow and are sarcastic, slow and flat, for anger.
 """
 
 from dataclasses import replace
@@ -11,13 +12,13 @@ from corpora.standin.traits.schema import Traits
 OWN = Traits(
     visual=replace(
         REFERENCE.visual,
-        light=(0.1, -0.5, 0.42),
-        ambient=0.52,
-        brightness=1.04,
-        gamma=0.95,
-        contrast=1.15,
+        light=(-0.45, -0.4, 0.42),
+        ambient=0.46,
+        brightness=1.0,
+        gamma=1.15,
+        contrast=1.25,
         veil=0.0,
-        cast=(1.1, 1.0, 0.86),
+        cast=(1.1, 0.98, 0.88),
         blur_px=0.5,
         noise=2.5,
         half_face=54.0,
@@ -26,10 +27,10 @@ OWN = Traits(
         backdrops=("wall", "window", "shelves"),
         backdrop_colour=(190.0, 150.0, 122.0),
         expressions={
-            "neutral": {"smile": 0.1},
-            "happy": {"smile": 1.0, "teeth": 0.85, "squint": 0.35, "brow_raise": 0.35},
-            "sad": {"smile": -0.7, "brow_inner": 0.75, "press": 0.2, "lid": -0.2},
-            "angry": {"smile": -0.5, "teeth": 0.45, "brow_low": 0.85, "lid": 0.2, "open": 0.1},
+            "neutral": {"smile": 0.15, "brow_raise": 0.25},
+            "happy": {"smile": 0.65, "brow_raise": 0.65, "squint": 0.1},
+            "sad": {"smile": -0.2, "press": 0.6, "brow_raise": 0.3, "brow_inner": 0.45},
+            "angry": {"smile": 0.05, "press": 0.8, "brow_low": 0.55, "lid": 0.3},
         },
     ),
     acoustic=replace(
@@ -46,26 +47,26 @@ OWN = Traits(
             ("en-us-nyc", ("f3", "f5"), ("m4", "max")),
         ),
         prosody={
-            "neutral": {"range": 8.0},
+            "neutral": {"pitch": 4.0, "range": 12.0},
             "happy": {
-                "pitch": 18.0,
-                "range": 34.0,
-                "rate": 22.0,
-                "gain_db": 4.0,
-                "tilt_db": 2.5,
+                "pitch": 8.0,
+                "range": 12.0,
+                "rate": 30.0,
+                "gain_db": 3.0,
+                "tilt_db": 3.5,
             },
             "sad": {
-                "pitch": -3.0,
-                "range": -14.0,
-                "rate": -32.0,
-                "gain_db": -5.0,
-                "tilt_db": -4.0,
+                "pitch": 14.0,
+                "range": 4.0,
+                "rate": -28.0,
+                "gain_db": -2.0,
+                "tilt_db": -2.0,
             },
             "angry": {
-                "pitch": 14.0,
-                "range": 24.0,
-                "rate": 16.0,
-                "gain_db": 7.5,
+                "pitch": -7.0,
+                "range": -16.0,
+                "rate": -18.0,
+                "gain_db": 5.0,
                 "tilt_db": 6.5,
             },
         },
