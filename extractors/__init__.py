@@ -4,4 +4,4 @@ The version below says when finished feature files are out of date: raise it in 
 makes extraction write something else, and the workflow extracts again at the next call.
 """
 
-EXTRACT_VERSION = 1
+EXTRACT_VERSION = 2
