@@ -3,6 +3,7 @@
 import re
 import shlex
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import amanda
@@ -168,7 +169,8 @@ def made_with(wildcards):
     """What features depend on besides the manifest: a change makes them again."""
     corpus = CONFIG.corpora[wildcards.corpus]
     key = PROFILES[wildcards.corpus].key
-    return [extractors.EXTRACT_VERSION, key, corpus.extract, corpus.downmix]
+    faces = [sha256(Path(corpus.faces).read_bytes()).hexdigest()] if corpus.faces else []
+    return [extractors.EXTRACT_VERSION, key, corpus.extract, corpus.downmix, *faces]
 
 
 def extract_flags(wildcards):
