@@ -16,6 +16,7 @@ from amanda import __version__, commands_statistics
 from amanda.commands_doctor import doctor
 from amanda.commands_experiments import experiments_app, progress
 from amanda.commands_init import init
+from amanda.commands_plan import plan
 from amanda.commands_predict import predict
 from amanda.store.errors import AmandaError, InputError
 
@@ -518,6 +519,7 @@ def report(
 
 app.command()(predict)
 app.command()(init)
+app.command()(plan)
 app.command()(doctor)
 app.command()(progress)
 app.add_typer(experiments_app, name="experiments")

@@ -77,7 +77,7 @@ def estimate_text(job: Job, out: Path) -> str:
     """Bytes and time, for printing. Extracts a few clips to measure, and writes nothing."""
     rows = range(len(job.utterances))
     spaces = expected_space(job, rows)
-    seconds, n_timed = _seconds_per_clip(job)
+    seconds, n_timed = seconds_per_clip(job)
     minutes = total_seconds(job, rows) / 60
     lines = [
         f"{job.corpus}: {len(rows)} utterances, {minutes:.1f} minutes of clips; profile "
@@ -128,7 +128,7 @@ def _file_seconds(job: Job, row: int) -> float:
         return 0.0
 
 
-def _seconds_per_clip(job: Job) -> tuple[dict[str, float], int]:
+def seconds_per_clip(job: Job) -> tuple[dict[str, float], int]:
     """Decoding and model together, by modality, models being loaded; and on how many clips."""
     sources = group_sources(job.utterances)
     picked = np.unique(np.linspace(0, len(sources) - 1, N_SOURCES).round().astype(int))
