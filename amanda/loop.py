@@ -50,7 +50,7 @@ def train(
         AmandaError: a loss term is not finite; names epoch and term.
     """
     start_s = time.monotonic()
-    with seeded(seed, device):
+    with seeded(seed, device), tensor_float(settings.precision == "tf32"):
         architecture = describe(data, settings)
         model = networks.build(architecture).to(device).train()
         method = method_class(settings.method)(settings, context_of(data, settings))
@@ -107,6 +107,17 @@ def seeded(seed: int, device: torch.device) -> Generator[None, None, None]:
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def tensor_float(allowed: bool) -> Generator[None, None, None]:
+    """Whether a GPU may multiply float32 as TF32, which keeps 11 bits; afterwards as before."""
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = allowed
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
 def describe(data: TrainingData, settings: RunSettings) -> dict[str, Any]:

@@ -11,6 +11,8 @@ missing, and two relations of the paper's losses hold exactly in every batch: th
 term is the sum of the single ones, and the joint alignment loss is at least their sum.
 """
 
+import math
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
@@ -75,9 +77,7 @@ def label_alignment(
     Its minimum is the prior's entropy, not 0, reached where the mean prediction is the prior.
     """
     n = target_logits.shape[0]
-    log_mean = functional.log_softmax(target_logits, dim=1).logsumexp(dim=0) - torch.log(
-        torch.tensor(float(n), device=target_logits.device)
-    )
+    log_mean = functional.log_softmax(target_logits, dim=1).logsumexp(dim=0) - math.log(n)
     # A class that the prior lacks adds 0, also where its mean prediction underflows to log 0.
     return -torch.where(prior > 0, prior * log_mean, 0.0).sum()
 

@@ -26,9 +26,10 @@ from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 from amanda.batches import Inputs, Packed
 from amanda.store.names import JOINT
 from amanda.textcnn import TextCNN
+from amanda.transfer import to_device
 
 LSTM_MODALITIES = ("visual",)
-PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+PRECISIONS = {"float32": torch.float32, "tf32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +111,10 @@ def _time_major(packed: Packed) -> PackedSequence:
     rank = np.arange(len(time)) - np.repeat(np.cumsum(running) - running, running)
     device = packed.values.device
     return PackedSequence(
-        packed.values.index_select(0, torch.from_numpy(starts[rank] + time).to(device)),
+        packed.values.index_select(0, to_device(starts[rank] + time, device)),
         torch.from_numpy(running),
-        sorted_indices=torch.from_numpy(order).to(device),
-        unsorted_indices=torch.from_numpy(np.argsort(order, kind="stable")).to(device),
+        sorted_indices=to_device(order, device),
+        unsorted_indices=to_device(np.argsort(order, kind="stable"), device),
     )
 
 
@@ -143,7 +144,7 @@ class Model(nn.Module):
         present = None
         if not all(packed.present.all() for packed in inputs.values()):
             present = {
-                name: torch.from_numpy(packed.present).to(packed.values.device)
+                name: to_device(packed.present, packed.values.device)
                 for name, packed in inputs.items()
             }
         representation = {name: self._encode(name, inputs[name]) for name in self.encoders}
@@ -169,7 +170,7 @@ class Model(nn.Module):
             return z
         if present.all():
             return self.encoders[name](packed)
-        rows = torch.from_numpy(np.flatnonzero(present)).to(z.device)
+        rows = to_device(np.flatnonzero(present), z.device)
         # The empty ones have no frames, so leaving them out leaves `values` as it is.
         kept = self.encoders[name](Packed(packed.values, packed.lengths[present]))
         return z.index_copy(0, rows, kept)
@@ -191,7 +192,7 @@ def architecture(
 
     Args:
         shapes: modality to (layers, width) of its features.
-        precision: number format of TextCNN's product over frames, float32 or bfloat16.
+        precision: number format of TextCNN's product over frames, of `PRECISIONS`.
         flags: modalities that some training utterance lacks.
     """
     encoders: dict[str, dict[str, Any]] = {}

@@ -129,8 +129,10 @@ class RunSettings(BaseModel):
     head_dropout: float = Field(0.3, ge=0, lt=1, description="In the joint head (release).")
     kernels: tuple[int, ...] = Field((3, 5), description="TextCNN's kernel sizes (release).")
     channels: int = Field(128, ge=1, description="TextCNN's channels a kernel (release).")
-    precision: Literal["float32", "bfloat16"] = Field(
-        "float32", description="Number format of TextCNN's product over frames."
+    precision: Literal["float32", "tf32", "bfloat16"] = Field(
+        "float32",
+        description="Number format of TextCNN's product over frames; tf32: of all products, on a "
+        "GPU alone.",
     )
 
     @model_validator(mode="before")

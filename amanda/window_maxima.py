@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from amanda.batches import Packed
+from amanda.device_maxima import DeviceMaxima
 from amanda.maxima_search import multiplies_bfloat16, screened_search, search
 from amanda.window_sums import Wanted, Weight, first_taps
 
@@ -40,12 +41,14 @@ def window_maxima(
     Returns:
         Columns by kernel, then channel; without bias.
     """
-    if packed.values.device.type == "cpu" and not packed.values.requires_grad:
-        maxima: Tensor = _SparseMaxima.apply(
-            packed.values, weight, packed, kernels, product, wanted
-        )
-        return maxima
-    return plain_window_maxima(packed, weight, kernels, product)
+    if packed.values.requires_grad or not len(packed):
+        return plain_window_maxima(packed, weight, kernels, product)
+    maxima: Tensor
+    if packed.values.device.type == "cpu":
+        maxima = _SparseMaxima.apply(packed.values, weight, packed, kernels, product, wanted)
+    else:
+        maxima = DeviceMaxima.apply(packed.values, weight, packed, kernels, product)
+    return maxima
 
 
 def plain_window_maxima(
@@ -97,7 +100,7 @@ class _SparseMaxima(torch.autograd.Function):
         product: torch.dtype,
         wanted: Tensor | None,
     ) -> Tensor:
-        if product == torch.float32 and len(packed) and multiplies_bfloat16():
+        if product == torch.float32 and multiplies_bfloat16():
             maxima, windows = screened_search(packed, weight, kernels, wanted)
         else:
             maxima, windows = search(packed, weight, kernels, product, wanted)

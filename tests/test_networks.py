@@ -9,6 +9,7 @@ from torch import nn
 from torch.nn import functional
 
 from amanda.batches import Packed
+from amanda.device_maxima import DeviceMaxima
 from amanda.networks import LSTM, Model, architecture, build, mlp
 from amanda.textcnn import TextCNN
 from amanda.window_maxima import plain_window_maxima, window_maxima
@@ -53,7 +54,12 @@ def conv1d_maxima(batch: Packed, weight: torch.Tensor, channels: int) -> torch.T
     return torch.cat(columns, dim=1)
 
 
-@pytest.mark.parametrize("function", [window_maxima, plain_window_maxima])
+def device_maxima(batch: Packed, weight: torch.Tensor, kernels: tuple[int, ...]) -> torch.Tensor:
+    """What a GPU computes, here on the CPU."""
+    return DeviceMaxima.apply(batch.values, weight, batch, kernels, torch.float32)
+
+
+@pytest.mark.parametrize("function", [window_maxima, plain_window_maxima, device_maxima])
 @pytest.mark.parametrize("lengths", LENGTHS, ids=str)
 def test_window_maxima_equal_conv1d_on_single_utterances(function, lengths: list[int]) -> None:
     batch, channels = packed(lengths, 6), 4
@@ -107,7 +113,7 @@ def test_window_maxima_by_hand() -> None:
     """One input, one channel, kernel 2 with taps (1, 10): responses x_i + 10 x_{i+1}."""
     batch = Packed(torch.tensor([[1.0], [2.0], [-3.0], [5.0], [4.0]]), np.array([3, 1, 1]))
     weight = torch.tensor([[1.0], [10.0]])
-    for function in (window_maxima, plain_window_maxima):
+    for function in (window_maxima, plain_window_maxima, device_maxima):
         # 21 and -28; then single frames, padded with a zero.
         assert function(batch, weight, (2,)).tolist() == [[21.0], [5.0], [4.0]]
 

@@ -132,8 +132,8 @@ class Method:
         """What every method has: Eq. 5 on the labelled rows, and Eq. 8 where it is asked for."""
         loss = information_bottleneck(step.labelled, step.label, self.settings)
         if self.prior is not None and step.target is not None:
-            prior = self.prior.to(step.label.device)
-            term = losses.label_alignment(step.target.logits[JOINT], prior)
+            self.prior = self.prior.to(step.label.device)  # once: a copy would wait for a GPU
+            term = losses.label_alignment(step.target.logits[JOINT], self.prior)
             loss["label_alignment"] = self.settings.alpha1 * term
         return loss
 
