@@ -30,3 +30,15 @@ rule all:
     input:
         expand("results/{pair}.json", pair=CONFIG.pairs),
         "results/report.html",
+
+
+onsuccess:
+    remove_merged_shards(Path("features"))
+
+
+# Snakemake shows the whole log of a job that failed; what it said comes once more, last.
+onerror:
+    for sentence in last_errors(Path("logs"), STARTED_S) or [
+        "Not finished. What is finished is kept; run the same command to go on."
+    ]:
+        logger.error(sentence)

@@ -74,7 +74,7 @@ def test_the_papers_config(tmp_path):
 
 
 def test_own_clips_need_a_config_entry_only(folder):
-    (folder / "mine.csv").write_text("id,path\nclip,clip.wav\n")
+    (folder / "mine.csv").write_text("id,path,split\nclip,clip.wav,train\n")
     corpora = {"ie": {"standin": True}, "mine": {"manifest": "mine.csv", "shards": 1}}
     write_config(folder, corpora=corpora, methods=["supervised"])
     expected = {"standin": 1, "weights": 1, "manifest": 2, "extract": 3, "features": 2}
@@ -95,14 +95,17 @@ def test_features_made_elsewhere_are_taken_as_they_are(folder):
     [
         ("results/ie2mps.json", r"pair 'ie2mps': no corpus 'mps' .*; did you mean 'msp'\?"),
         ("results/ie2ie.json", "pair 'ie2ie': source and target are the same corpus"),
-        ("features/iee.h5", r"No rule to produce features/iee\.h5"),
+        ("features/iee.h5", r"target 'features/iee\.h5': .*; did you mean 'features/ie\.h5'\?"),
+        ("results/raport.html", r"nothing makes it; did you mean 'results/report\.html'\?"),
     ],
 )
 def test_a_mistyped_target_is_told_at_once(folder, target, sentence):
     started_s = time.monotonic()
     done = snakemake(folder, target)
     assert done.returncode != 0
-    assert re.search(sentence, done.stdout), done.stdout
+    last = done.stdout.rstrip().splitlines()[-1]
+    assert re.search(f"^Error: .*{sentence}", last), done.stdout
+    assert 'File "' not in done.stdout
     assert time.monotonic() - started_s < 20
     assert not (folder / "data").exists()
 
@@ -111,8 +114,32 @@ def test_a_wrong_config_is_told_before_anything_runs(folder):
     write_config(folder, methods=["amnda:norm:1"])
     done = snakemake(folder)
     assert done.returncode != 0
-    assert "config.yaml: methods, 'amnda:norm:1': method = 'amnda'" in done.stdout
-    assert "did you mean 'amanda'?" in done.stdout
+    last = done.stdout.rstrip().splitlines()[-1]
+    assert last.startswith("Error: config.yaml: methods, 'amnda:norm:1': method = 'amnda'")
+    assert "did you mean 'amanda'?" in last
+    assert 'File "' not in done.stdout
+
+
+def test_what_a_job_died_of_is_said_last_and_mended_it_goes_on(folder):
+    corpora = {"mine": {"manifest": "mine.csv", "split": "speaker"}, "ie": {"standin": True}}
+    (folder / "mine.csv").write_text("id,path,text,label,speaker\none,,Hello.,hapy,anna\n")
+    write_config(folder, corpora=corpora)
+    done = snakemake(folder, "manifests/mine.csv")
+    assert done.returncode == 1
+    after = done.stdout.partition("Exiting because a job execution failed")[2]
+    assert "At least one job did not complete" not in after
+    assert re.findall("^Error: .*", after, re.M) == re.findall("^Error: .*", done.stdout, re.M)[-1:]
+    assert re.search(r"^Error: mine\.csv: one: label 'hapy'", after, re.M), done.stdout
+
+    rows = [f"{i},,Hello.,happy,{name}\n" for i, name in enumerate(["anna", "ben", "cleo"])]
+    (folder / "mine.csv").write_text("id,path,text,label,speaker\n" + "".join(rows))
+    shard = folder / "features/shards/mine/0-of-2.h5"
+    shard.parent.mkdir(parents=True)
+    shard.write_text("merged long ago")
+    (folder / "features/mine.h5").write_text("merged")
+    done = snakemake(folder, "manifests/mine.csv")
+    assert done.returncode == 0, done.stdout
+    assert not shard.parent.exists()
 
 
 def finish(folder: Path) -> None:

@@ -1,8 +1,10 @@
 # The config, checked; the machine, measured; what several stages ask of both.
 
+import logging
 import re
 import shlex
 import sys
+import time
 from hashlib import sha256
 from pathlib import Path
 
@@ -16,17 +18,44 @@ from amanda.experiments import FIGURES, Experiments
 from amanda.experiments_progress import PLAN, describe_projection, make_plan, measure, write_plan
 from amanda.settings import to_flags
 from amanda.store.errors import InputError
+from amanda.targets import unknown_target
+from amanda.workflow_hooks import last_errors, remove_merged_shards
 from extractors.profiles import load_profile
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
+STARTED_S = time.time()
+# What the user can mend, as it was found.
+SENTENCES = []
+
 
 def checked(function, *arguments):
-    """What `function` returns; an error of the user's becomes one sentence of Snakemake's."""
+    """What `function` returns; an error of the user's ends Snakemake with its one sentence."""
     try:
         return function(*arguments)
     except InputError as error:
+        SENTENCES.append(str(error))
         raise WorkflowError(str(error)) from None
+
+
+def in_one_sentence(record):
+    """A filter of Snakemake's messages: where we know what is wrong, that, and no stack of ours.
+
+    Snakemake tells the requested targets only after it has read these files, so a name that nothing
+    makes is met here too.
+    """
+    if record.levelno >= logging.ERROR and getattr(record, "exception", None):
+        missing = re.search(r"No rule to produce (\S+) \(if you use", str(record.msg))
+        if SENTENCES:
+            record.msg, record.args = f"Error: {SENTENCES[-1]}", ()
+        elif missing:
+            record.msg, record.args = f"Error: {unknown_target(missing[1], CONFIG)}", ()
+        elif "At least one job did not complete successfully" in str(record.msg):
+            return False  # what did not has just been said by onerror
+    return True
+
+
+logger.addFilter(in_one_sentence)
 
 
 CONFIG_FILE = workflow.configfiles[-1] if workflow.configfiles else None
@@ -163,6 +192,15 @@ def shard_files(wildcards):
 def report_features():
     used = {name for pair in CONFIG.pairs for name in source_target(pair)}
     return [feature_file(name) for name in sorted(used)]
+
+
+def report_sheets():
+    """Folders of contact sheets for the report: none unless the config asks for thumbnails."""
+    if not CONFIG.report.thumbnails:
+        return []
+    used = sorted({name for pair in CONFIG.pairs for name in source_target(pair)})
+    made = [name for name in used if not CONFIG.corpora[name].features]
+    return [f"results/contact_sheets/{name}" for name in made]
 
 
 def made_with(wildcards):
