@@ -418,10 +418,11 @@ def test_a_small_corpus_is_warned_about(tmp_path: Path, caplog: pytest.LogCaptur
 def test_a_prior_that_the_target_does_not_have_is_warned_about(tmp_path: Path) -> None:
     run = settings(label_prior="given", given_prior=(0.97, 0.01, 0.01, 0.01), epochs=1)
     result = train_pair(write_pair(tmp_path), tmp_path / "r.json", run)
-    (warning,) = result.file.methods[0].warnings
-    assert warning.startswith("label alignment did not reach its prior on the target (neutral 0.")
+    said = "label alignment did not reach its prior on the target (neutral 0."
+    assert [w.startswith(said) for w in result.file.methods[0].warnings].count(True) == 1
     off = settings(**{**run.model_dump(), "alpha1": 0.0})
-    assert train_pair(write_pair(tmp_path), tmp_path / "s.json", off).file.methods[0].warnings == []
+    without = train_pair(write_pair(tmp_path), tmp_path / "s.json", off).file.methods[0].warnings
+    assert not any(warning.startswith("label alignment") for warning in without)
 
 
 def test_wrong_number_of_given_shares(tmp_path: Path) -> None:
