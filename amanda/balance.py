@@ -81,13 +81,14 @@ def measure_balance(
 
 
 def imbalance(losses: Float[np.ndarray, "modalities"] | list[float]) -> float | None:
-    """The index of the module's docstring; None for fewer than two modalities, 0 where all are 0.
+    """The index of the module's docstring; 0 where all losses are 0, None for fewer than two
+    modalities or where one has no loss (NaN).
 
     >>> imbalance([1.0, 1.0, 1.0]), imbalance([5.0, 0.0, 0.0])
     (0.0, 1.0)
     """
     n, total = len(losses), float(np.sum(losses))
-    if n < 2:
+    if n < 2 or not math.isfinite(total):
         return None
     if total == 0:
         return 0.0

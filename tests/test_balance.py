@@ -65,6 +65,7 @@ def test_index_is_0_for_equal_losses_and_1_for_one() -> None:
     assert imbalance([0.0, 0.0, 7.0]) == pytest.approx(1)
     assert imbalance([0.0, 0.0, 0.0]) == 0
     assert imbalance([3.0]) is None
+    assert imbalance([3.0, math.nan]) is None
 
 
 def test_index_ignores_scale_and_order_and_lies_between_0_and_1() -> None:
