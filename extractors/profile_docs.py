@@ -6,13 +6,18 @@ python -m extractors.profile_docs --write
 import sys
 from pathlib import Path
 
+from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
 from extractors.profiles import AcousticSettings, LexicalSettings, VisualSettings
 
 PAGE = Path(__file__).parents[1] / "docs" / "extractors.md"
 BEGIN, END = "<!-- settings: written by extractors.profile_docs -->", "<!-- end of settings -->"
-SECTIONS = {"lexical": LexicalSettings, "acoustic": AcousticSettings, "visual": VisualSettings}
+SECTIONS: dict[str, type[BaseModel]] = {
+    "lexical": LexicalSettings,
+    "acoustic": AcousticSettings,
+    "visual": VisualSettings,
+}
 
 
 def settings_tables() -> str:
