@@ -15,6 +15,7 @@ import typer
 from amanda import __version__, commands_statistics
 from amanda.commands_doctor import doctor
 from amanda.commands_experiments import experiments_app, progress
+from amanda.commands_faces import contact_sheets
 from amanda.commands_init import init
 from amanda.commands_plan import plan
 from amanda.commands_predict import predict
@@ -506,6 +507,12 @@ def report(
     features: Annotated[
         list[Path] | None, typer.Option(help="Feature files, for corpus statistics; repeat it.")
     ] = None,
+    thumbnails: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folders of contact sheets: puts pictures of people into the page; repeat it."
+        ),
+    ] = None,
 ) -> None:
     """Write one self-contained page on the results.
 
@@ -513,7 +520,7 @@ def report(
     """
     from amanda.report import write_report
 
-    write_report(results, out, features=features or [])
+    write_report(results, out, features=features or [], contact_sheets=thumbnails or [])
     typer.echo(f"{out}: written")
 
 
@@ -521,6 +528,7 @@ app.command()(predict)
 app.command()(init)
 app.command()(plan)
 app.command()(doctor)
+app.command("contact-sheets")(contact_sheets)
 app.command()(progress)
 app.add_typer(experiments_app, name="experiments")
 

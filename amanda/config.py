@@ -131,6 +131,15 @@ class CorpusConfig(_Section):
     )
 
 
+class ReportConfig(_Section):
+    """What is on the report's page."""
+
+    thumbnails: bool = Field(
+        False,
+        description="Pictures of people: the most doubtful choices of faces of each corpus.",
+    )
+
+
 class StageResources(_Section):
     """What one job of a stage takes; the workflow never plans more than the machine has."""
 
@@ -231,6 +240,7 @@ class Config(_Section):
         2, ge=1, description="Jobs that extraction of a corpus is cut in; whole source videos each."
     )
     device: str = Field("auto", description="auto, cpu, cuda or cuda:N.")
+    report: ReportConfig = Field(ReportConfig(), description="What is on its page; see below.")
     resources: Resources = Field(Resources(), description="What a job takes, by stage; see below.")
 
     @property
@@ -359,6 +369,8 @@ def _model_at(place: list[str]) -> type[BaseModel]:
         return Config
     if place[0] == "experiments":
         return ExperimentsConfig
+    if place[0] == "report":
+        return ReportConfig
     if place[0] == "resources":
         return Resources if len(place) == 1 else StageResources
     return StandinConfig if place[2:] == ["standin"] else CorpusConfig

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from amanda.report import write_report
 from amanda.report.quality import measure, plain_reason, spread
 from amanda.report.registry import Page, load_sections
 from amanda.report.sections.quality import quality
+from amanda.store.errors import InputError
 from amanda.store.features import ModalityTable, Ragged, UtteranceTable, write_features
 
 IDENTITY = dict.fromkeys(("extractor", "model", "revision", "preprocessing"), "x")
@@ -129,3 +131,26 @@ def test_features_made_elsewhere_say_less(path, tmp_path):
     html = str(quality(page(path)))
     assert "several persons" not in html
     assert "75.0%" in html
+
+
+def test_faces_are_shown_only_where_they_are_asked_for(tmp_path):
+    from PIL import Image
+
+    from amanda.report.sections.thumbnails import thumbnails
+
+    assert thumbnails(page()) == ""
+    (tmp_path / "meld").mkdir()
+    Image.new("RGB", (8, 8), (200, 30, 30)).save(tmp_path / "meld" / "sheet_001.png")
+    asked = Page(
+        pairs=(),
+        corpora=(),
+        feature_files=(),
+        out=Path("report.html"),
+        contact_sheets=(tmp_path / "meld",),
+    )
+    html = str(thumbnails(asked))
+    assert html.count("data:image/png;base64,") == 1
+    assert "<b>meld</b>" in html
+    assert "pictures of people" in html
+    with pytest.raises(InputError, match="holds no contact sheet"):
+        write_report([tmp_path / "x.json"], tmp_path / "r.html", contact_sheets=[tmp_path])

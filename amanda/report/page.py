@@ -2,6 +2,7 @@
 
 import datetime
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -19,17 +20,27 @@ from amanda.store.atomic import write_text
 from amanda.store.errors import InputError
 
 
-def write_report(results: Sequence[Path], out: Path, features: Sequence[Path] = ()) -> None:
+def write_report(
+    results: Sequence[Path],
+    out: Path,
+    features: Sequence[Path] = (),
+    contact_sheets: Sequence[Path] = (),
+) -> None:
     """Write one page on all of `results`, whole or not at all.
 
     Args:
         results: result files, one a pair.
         features: feature files, for durations and coverage of the corpora.
+        contact_sheets: folders of them; given, the page shows people.
 
     Raises:
         InputError: no result, two of one pair, or a file that cannot be read.
     """
+    for folder in contact_sheets:
+        if not (Path(folder) / "sheet_001.png").is_file():
+            raise InputError(f"{folder}: holds no contact sheet; amanda contact-sheets writes them")
     page = _read(results, out, features)
+    page = replace(page, contact_sheets=tuple(Path(folder) for folder in contact_sheets))
     opening, of_pair, closing = (load_sections(s) for s in ("opening", "pair", "closing"))
     parts = [_part(section, section.name, page) for section in opening]
     for pair in page.pairs:

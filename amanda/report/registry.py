@@ -82,12 +82,14 @@ class Page:
     Attributes:
         out: the page's own path, as the user gave it.
         feature_files: those that corpus statistics were read from.
+        contact_sheets: folders whose pictures of people the user wants on the page.
     """
 
     pairs: tuple[Pair, ...]
     corpora: tuple[CorpusStatistics, ...]
     feature_files: tuple[Path, ...]
     out: Path
+    contact_sheets: tuple[Path, ...] = ()
 
     @property
     def standin(self) -> bool:
