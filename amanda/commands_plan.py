@@ -24,10 +24,10 @@ def plan(
 
     Example: `amanda plan --manifest manifests/meld.csv --profile paper --jobs 32`
     """
-    from amanda.store.manifest import read_manifest
+    from amanda.store.manifest import count_rows
     from extractors.shard_plan import plan_shards
 
-    n_clips = len(read_manifest(manifest, classes=None))
+    n_clips = count_rows(manifest)
     if not seconds_a_clip:
         from amanda.device import resolve_device
         from extractors.estimate import seconds_per_clip

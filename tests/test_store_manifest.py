@@ -11,6 +11,7 @@ from amanda.store.errors import InputError
 from amanda.store.manifest import (
     Utterance,
     check_manifest,
+    count_rows,
     read_manifest,
     resolve_path,
     write_manifest,
@@ -238,3 +239,11 @@ def test_columns_that_are_empty_everywhere_are_left_out(tmp_path: Path) -> None:
     assert header == "id,path,start_s,end_s,text,label,speaker,group,split"
     write_manifest(tmp_path / "x.csv", [row, dataclasses.replace(row, id="b", valence=2.5)])
     assert (tmp_path / "x.csv").read_text().splitlines()[0] == f"{header},valence"
+
+
+def test_rows_are_counted_without_being_looked_at(tmp_path: Path) -> None:
+    path = tmp_path / "m.csv"
+    path.write_text('\ufeffid,path,text\na,a.wav,"two\nlines"\n\nb,b.wav,\n', encoding="utf-8")
+    assert count_rows(path) == 2
+    with pytest.raises(InputError, match=r"none.csv"):
+        count_rows(tmp_path / "none.csv")
