@@ -1,13 +1,21 @@
 """Screening in bfloat16 finds the windows that float32 finds, and their responses."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from small_features import write_pair
 
 from amanda.batches import Packed
+from amanda.loading import load_training_data
+from amanda.loop import train
 from amanda.maxima_search import screened_search, search
+from amanda.methods import method_class
+from amanda.settings import RunSettings
+from amanda.store.features import FeatureFile
+from amanda.window_maxima import plain_window_maxima, window_maxima
 from amanda.window_sums import window_sums
 
 KERNELS, CHANNELS, DIM = (3, 5), 6, 40
@@ -157,3 +165,30 @@ def test_only_wanted_channels_are_computed_for_long_utterances() -> None:
     assert five.counts == [0, 1]
     torch.testing.assert_close(three.response[:38, :2], everything[0].response[:38, [1, 4]])
     assert torch.isinf(three.response[:40, 2]).all()
+
+
+def test_fifty_steps_agree_with_the_plain_formulation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same batches and seed: losses to 1e-4, while the model learns."""
+    pair = write_pair(tmp_path)
+    with FeatureFile(pair[0]) as a, FeatureFile(pair[1]) as b:
+        data, _, _ = load_training_data(
+            a, b, a.modalities, method_class("amanda"), standardise="none", folder=None
+        )
+    run = RunSettings(epochs=17, batch_size=16, dim=8, channels=8, eval_every=17)
+    losses = []
+    for function in (window_maxima, plain_window_maxima):
+        calls = []
+
+        def counted(packed, weight, kernels, product, wanted, *, use=function, calls=calls):
+            calls.append(len(packed))
+            rest = (wanted,) if use is window_maxima else ()
+            return use(packed, weight, kernels, product, *rest)
+
+        monkeypatch.setattr("amanda.textcnn.window_maxima", counted)
+        training = train(data, run, 0, torch.device("cpu"))
+        losses.append([epoch.loss["total"] for epoch in training])
+        assert len(calls) > 2 * 50  # two TextCNNs a step
+    assert losses[0][-1] < 0.9 * losses[0][0]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
