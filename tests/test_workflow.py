@@ -120,6 +120,17 @@ def test_a_wrong_config_is_told_before_anything_runs(folder):
     assert 'File "' not in done.stdout
 
 
+def test_a_corpus_that_is_not_here_is_planned_with_a_warning_and_an_unread_one_is_not(folder):
+    write_config(folder, corpora={"ie": {"root": "/nowhere/IEMOCAP"}, "msp": {"standin": True}})
+    done = snakemake(folder, "--dry-run", "manifests/ie.csv")
+    assert done.returncode == 0, done.stdout
+    assert "config.yaml: corpora.ie.root: there is no /nowhere/IEMOCAP" in done.stdout
+    write_config(folder, corpora={"ei": {"root": "/nowhere/IEMOCAP"}, "msp": {"standin": True}})
+    done = snakemake(folder, "--dry-run", "manifests/ie.csv")
+    last = done.stdout.rstrip().splitlines()[-1]
+    assert last.startswith("Error: config.yaml: corpora.ei: no reader 'ei'"), done.stdout
+
+
 def test_what_a_job_died_of_is_said_last_and_mended_it_goes_on(folder):
     corpora = {"mine": {"manifest": "mine.csv", "split": "speaker"}, "ie": {"standin": True}}
     (folder / "mine.csv").write_text("id,path,text,label,speaker\none,,Hello.,hapy,anna\n")

@@ -20,6 +20,7 @@ from amanda.settings import to_flags
 from amanda.store.errors import InputError
 from amanda.targets import unknown_target
 from amanda.workflow_hooks import last_errors, remove_merged_shards
+from corpora.configured import check_corpora
 from extractors.profiles import load_profile
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
@@ -59,7 +60,10 @@ logger.addFilter(in_one_sentence)
 
 
 CONFIG_FILE = workflow.configfiles[-1] if workflow.configfiles else None
-CONFIG = checked(parse_config, config, Path(CONFIG_FILE or "config").name)
+CONFIG_NAME = Path(CONFIG_FILE or "config").name
+CONFIG = checked(parse_config, config, CONFIG_NAME)
+for warning in checked(check_corpora, CONFIG, CONFIG_NAME):
+    logger.warning(warning)
 RUNS = CONFIG.runs
 EXPERIMENTS = Experiments(CONFIG)
 # Every training that has a name: those of the config's methods, and those of the experiments.
