@@ -241,7 +241,10 @@ class VisualExtractor:
 
 
 def _grey(crops: UInt8[np.ndarray, "n h w 3"]) -> UInt8[np.ndarray, "n h w 1"]:
-    return np.stack([cv2.cvtColor(c, cv2.COLOR_RGB2GRAY) for c in crops])[..., None]
+    grey = np.empty((*crops.shape[:3], 1), np.uint8)
+    for i, crop in enumerate(crops):
+        grey[i, ..., 0] = cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY)
+    return grey
 
 
 def crop_face(

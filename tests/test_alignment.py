@@ -155,6 +155,28 @@ def test_the_extractor_aligns_the_frames_that_show_the_face(weights: Path) -> No
     np.testing.assert_allclose(features.values[[0, 2], 0], expected, atol=1e-3)
 
 
+def test_aligned_crops_for_a_network_of_grey_ones(weights: Path) -> None:
+    network = MeanColour()
+    network.grey, network.width = True, 1
+    extractor = VisualExtractor(
+        detector=BrightSquares(device=ON_CPU.device),
+        network=network,
+        margin=0.0,
+        attrs={},
+        aligner=FivePointAligner(weights, compute=ON_CPU),
+    )
+    frames = np.zeros((2, 64, 96, 3), np.uint8)
+    dark = VideoClip(frames=frames.copy(), time_s=np.arange(2.0))
+    frames[:, 16:48, 20:52] = 200
+    shown = VideoClip(frames=frames, time_s=np.arange(2.0))
+    seen, unseen = extractor([shown, dark])
+    assert (seen.status, seen.values.shape) == ("ok", (2, 1, 1))
+    assert (unseen.status, extractor.crop(dark, extractor.find_faces([dark])[0]).shape) == (
+        "no_face",
+        (0, 112, 112, 1),
+    )
+
+
 def test_other_weights_are_refused(weights: Path, tmp_path: Path) -> None:
     state = torch.load(weights, weights_only=True)
     state.pop("conv1.bias")
