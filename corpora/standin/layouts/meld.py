@@ -71,7 +71,8 @@ PARTS = (
 def plan_extras(n: int, traits: Traits, rng: np.random.Generator) -> list[Line]:
     lines = []
     for i in range(max(4, round(EXTRA_SHARE * n))):
-        label = EXTRA_LABELS[i % len(EXTRA_LABELS) if i < len(EXTRA_LABELS) else 2 + i % 4]
+        once = i < len(EXTRA_LABELS)  # a clip that is missing, and one that does not open: one each
+        label = EXTRA_LABELS[i] if once else EXTRA_LABELS[2:][i % 4]
         speaker = SLOTS[int(rng.integers(len(SLOTS)))].speaker
         lines.append(plan_line(speaker, _MEANS.get(label, "neutral"), label, traits, rng))
     return lines
