@@ -30,7 +30,7 @@ WHY_NOT = why_not() if os.environ.get("AMANDA_SLURM_LAB") else "AMANDA_SLURM_LAB
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)]
 
 N_FILES, CLIPS_A_FILE, CLIP_S = 6, 4, 0.4
-LIMIT_S = 420
+LIMIT_S = 900
 FLAGS = (
     *("--workflow-profile", str(ROOT / "profiles/slurm"), "--latency-wait", "15"),
     *("--slurm-init-seconds-before-status-checks", "2", "--seconds-between-status-checks", "3"),
