@@ -20,6 +20,7 @@ from amanda.commands_init import init
 from amanda.commands_plan import plan
 from amanda.commands_predict import predict
 from amanda.store.errors import AmandaError, InputError
+from amanda.store.names import corpus_of_file
 
 INTERRUPTED = 130
 
@@ -275,7 +276,7 @@ def extract(
         out,
         profile=profile,
         config=config,
-        corpus=corpus or manifest.stem,
+        corpus=corpus or corpus_of_file(manifest),
         shard=_shard(shard),
         n_shards=shards,
         modalities=[m for m in modalities.split(",") if m],

@@ -10,6 +10,7 @@ from pathlib import Path
 from amanda.store.check import check_files
 from amanda.store.compare import compare_text
 from amanda.store.errors import InputError
+from amanda.store.names import unfit_name
 from corpora.root_report import RootReport
 
 
@@ -45,7 +46,7 @@ def check_paths(paths: Sequence[Path], *, reader: str = "", media: bool = True) 
 
     Args:
         reader: the layout of the folders; "" finds it.
-        media: open the media files that folders and sound manifests name.
+        media: open the media files that folders and sound rows of manifests name.
     """
     paths = [Path(path) for path in paths]
     notes: list[str] = []
@@ -54,12 +55,13 @@ def check_paths(paths: Sequence[Path], *, reader: str = "", media: bool = True) 
         notes.append("media files are not opened: PyAV is not installed (the extra `extract`)")
     files = [path for path in paths if not path.is_dir()]
     problems = check_files(files)
+    notes += [note for path in files if (note := unfit_name(path))]
     features = [path for path in files if path.suffix.lower() in (".h5", ".hdf5")]
     for other in features[1:]:
         with suppress(InputError):  # a file that cannot be read is among the problems
             notes.append(compare_text(features[0], other))
     for path in files if media else ():
-        if path.suffix.lower() == ".csv" and not any(p.startswith(str(path)) for p in problems):
+        if path.suffix.lower() == ".csv" and path.is_file():
             from corpora.check_media import check_manifest_media
 
             problems += check_manifest_media(path)

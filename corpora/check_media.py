@@ -1,11 +1,13 @@
 """Whether the media files of a manifest or of a corpus open, and reach as far as they should."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from amanda.store.errors import InputError
-from amanda.store.manifest import Utterance, manifest_classes, read_manifest, resolve_path
+from amanda.store.manifest import Utterance, manifest_classes, resolve_path
+from amanda.store.manifest_rows import scan_lines
+from amanda.store.wording import counted
 from corpora.probe import PAST_END_S, Probe, probe_all
 
 
@@ -73,17 +75,42 @@ def check_media(
 
 
 def check_manifest_media(manifest: Path) -> list[str]:
-    """A sentence for each media file of a sound manifest that does not open or is too short."""
+    """A sentence for each media file of the sound rows that does not open or is too short.
+
+    Files that are not there are left to `amanda.store.check`.
+    """
+    lines: dict[str, int] = {}
+    rows: list[Utterance] = []
     try:
-        rows = read_manifest(manifest, classes=manifest_classes(manifest))
-    except InputError as error:
-        return [str(error)]
-    what = f"{manifest.stem}: media"
-    done = check_media(rows, lambda place: resolve_path(manifest, place), what=what)
-    return [
-        *(f"{manifest}: {each.path} does not open ({each.problem})" for each in done.failed),
-        *(f"{manifest}: {each}" for each in done.late),
-    ]
+        for line, row in scan_lines(manifest, manifest_classes(manifest)):
+            if isinstance(row, Utterance):
+                lines[row.id] = line
+                rows.append(_without_missing(manifest, row))
+    except InputError:
+        return []  # `amanda.store.check` says it
+
+    def resolve(place: str) -> Path:
+        return resolve_path(manifest, place)
+
+    done = check_media(rows, resolve, what=f"{manifest.stem}: media")
+    failed = {each.path: each.problem for each in done.failed}
+    users: dict[Path, dict[str, str]] = {}  # by file that fails: ids, and the file as they write it
+    for row in rows if failed else ():
+        for place, _ in _ends(row):
+            if resolve(place) in failed:
+                users.setdefault(resolve(place), {}).setdefault(row.id, place)
+    found = [(late.id, f"{late}") for late in done.late]
+    for path, ids in users.items():
+        first, place = next(iter(ids.items()))
+        also = f"; {counted(len(ids) - 1, 'more row')} of it" if len(ids) > 1 else ""
+        found.append((first, f"{first}: {place} does not open ({failed[path]}){also}"))
+    found.sort(key=lambda each: lines[each[0]])
+    return [f"{manifest}, line {lines[who]}, {sentence}" for who, sentence in found]
+
+
+def _without_missing(manifest: Path, row: Utterance) -> Utterance:
+    there = {p: p if p and resolve_path(manifest, p).is_file() else "" for p, _ in _ends(row)}
+    return replace(row, path=there.get(row.path, ""), audio_path=there.get(row.audio_path, ""))
 
 
 def _ends(row: Utterance) -> Iterator[tuple[str, float]]:

@@ -9,6 +9,7 @@ The draft is the start of a manifest: a person fills in what no file says (label
 
 import csv
 import hashlib
+import importlib.util
 import json
 import os
 import re
@@ -21,7 +22,8 @@ from typing import NamedTuple
 from amanda.store.atomic import atomic_path
 from amanda.store.errors import InputError
 from amanda.store.manifest import Utterance, check_manifest
-from amanda.store.names import CLASSES
+from amanda.store.names import CLASSES, unfit_name
+from amanda.store.wording import counted
 from corpora.recordings import AUDIO, VIDEO, Recording, find_recordings, is_usable, shared_segments
 from corpora.segments import READERS, Segment
 from corpora.segments.segment import read_text
@@ -44,6 +46,7 @@ class DraftSummary:
         tiers: rows by tier of ELAN and TextGrid files.
         n_speakers: how many are named.
         problems: a sentence for everything that was left out.
+        notes: what else to know of the draft.
     """
 
     out: str
@@ -53,6 +56,7 @@ class DraftSummary:
     tiers: dict[str, int]
     n_speakers: int
     problems: list[str]
+    notes: list[str]
 
     def to_json(self) -> str:
         """One JSON object."""
@@ -61,7 +65,7 @@ class DraftSummary:
     def to_text(self) -> str:
         """A table for a terminal, what was left out, and what to do next."""
         labels = {name or "no label": n for name, n in self.labels.items()}
-        lines = [f"{self.out}: {sum(self.utterances.values())} utterances drafted", ""]
+        lines = [f"{self.out}: {counted(sum(self.utterances.values()), 'utterance')} drafted", ""]
         for title, counts in (
             ("recordings", self.media),
             ("utterances", self.utterances),
@@ -75,6 +79,7 @@ class DraftSummary:
             lines += [f"  {problem}" for problem in self.problems[:_SHOWN_PROBLEMS]]
             if len(self.problems) > _SHOWN_PROBLEMS:
                 lines += [f"  and {len(self.problems) - _SHOWN_PROBLEMS} more (--json lists all)"]
+        lines += ["", *self.notes] if self.notes else []
         lines += ["", f"Next: fill in label and speaker, then amanda check {self.out}"]
         return "\n".join(lines)
 
@@ -119,13 +124,16 @@ def draft_manifest(
             f"{folder}: no recording to draft from ({'; '.join(problems[:3]) or 'no files'}); "
             f"audio and video files are known by their suffixes: {' '.join(sorted(AUDIO | VIDEO))}"
         )
+    usable, notes = _that_open(folder, usable, problems)
+    if not usable:
+        raise InputError(f"{folder}: no recording opens: {'; '.join(problems[:3])}")
     names = _plain_ids(usable)
     drafts: list[_Draft] = []
     for name, recording in usable.items():
         try:
             drafts += _rows(folder, recording, names[name], shared.get(name, []), tiers, classes)
         except InputError as error:
-            problems.append(str(error))
+            problems.append(f"{folder / recording.media[0]} left out: its {error}")
     drafts, short = _without_empty_stretches(drafts)
     problems += short
     if not drafts:
@@ -141,7 +149,28 @@ def draft_manifest(
         tiers=dict(Counter(draft.tier for draft in drafts if draft.tier).most_common()),
         n_speakers=len({row.speaker for row in rows if row.speaker}),
         problems=problems,
+        notes=[*notes, *([note] if (note := unfit_name(out)) else [])],
     )
+
+
+def _that_open(
+    folder: Path, recordings: dict[str, Recording], problems: list[str]
+) -> tuple[dict[str, Recording], list[str]]:
+    """Recordings whose media open, why the others do not, and a note where none was opened."""
+    if importlib.util.find_spec("av") is None:
+        return recordings, [
+            "media files were not opened: PyAV is not installed (the extra `extract`)"
+        ]
+    from corpora.probe import probe_all
+
+    files = [(name, file) for name, recording in recordings.items() for file in recording.media]
+    found = probe_all([folder / file for _, file in files], what=f"{folder.name}: media")
+    broken = set()
+    for (name, file), probe in zip(files, found, strict=True):
+        if probe.problem:
+            broken.add(name)
+            problems.append(f"{folder / file} left out: it does not open ({probe.problem})")
+    return {name: r for name, r in recordings.items() if name not in broken}, []
 
 
 def _plain_ids(names: Iterable[str]) -> dict[str, str]:
@@ -258,7 +287,7 @@ def _without_empty_stretches(
             short[draft.row.path] += 1
         else:
             kept.append(draft)
-    return kept, [f"{p}: {n} segments end where they start, or before" for p, n in short.items()]
+    return kept, [f"{p}: {counted(n, 'segment')} without length left out" for p, n in short.items()]
 
 
 def _grouped(rows: Sequence[Utterance]) -> list[Utterance]:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -43,6 +44,9 @@ def probe(path: Path) -> Probe:
             ]
             if container.duration:
                 lengths.append(container.duration / av.time_base)
+            # Where no length is given there may be nothing but a header.
+            if not lengths and not any(packet.size for packet in islice(container.demux(), 1)):
+                return Probe(path, problem="a header, and nothing after it")
             return Probe(path, length_s=max(lengths, default=None))
     except (av.FFmpegError, OSError, ValueError) as error:
         return Probe(path, problem=getattr(error, "strerror", None) or str(error))

@@ -36,6 +36,11 @@ class Recording:
     segments: list[str] = field(default_factory=list)
 
     @property
+    def media(self) -> list[str]:
+        """Its video and its audio file, those that there are."""
+        return [*self.video, *self.audio]
+
+    @property
     def kind(self) -> str:
         if self.video and self.audio:
             return "video with audio beside it"

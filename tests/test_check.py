@@ -334,19 +334,21 @@ def test_a_manifest_is_checked_with_its_media(tmp_path: Path) -> None:
     write(tmp_path / "a.wav")
     path = write(tmp_path / "x.csv", "id,path,audio_path\nu,a.wav,\nv,a.wav,a.wav\n")
     assert check_files([path]) == []
-    rows = "".join(f"w{i},{'gone' if i else 'lost'}.avi,a.wav\n" for i in range(6))
+    rows = "".join(f"w{i},{'gone' if i else 'lost'}.avi,a.wav\n" for i in range(22))
     path = write(path, f"id,path,audio_path\nu,a.wav,\n{rows}")
     (problem,) = check_files([path])
     assert problem == (
-        f"{path}: 2 of 3 media files are missing (w0: path lost.avi; w1: path gone.avi; "
-        f"w2: path gone.avi; and 3 more); paths are relative to {tmp_path}"
+        f"{path}: 2 of 3 media files are missing (line 3, w0: path lost.avi; "
+        f"{'; '.join(f'line {i + 3}, w{i}: path gone.avi' for i in range(1, 20))}; and 2 more); "
+        f"paths are relative to {tmp_path}"
     )
 
 
 def test_a_broken_manifest_lists_its_rows(tmp_path: Path) -> None:
     path = write(tmp_path / "x.csv", "id,path,label\nu,a.wav,joy\nu,gone.wav,\n,b.wav,\n")
     problems = check_files([path])
-    assert [re.search(r"line \d", p).group() for p in problems] == ["line 2", "line 4"]
+    assert [re.search(r"line \d", p).group() for p in problems] == ["line 2", "line 4", "line 3"]
+    assert "1 of 1 media files are missing (line 3, u: path gone.wav)" in problems[2]
 
 
 def test_files_of_no_kind(tmp_path: Path) -> None:

@@ -176,12 +176,37 @@ def test_media_of_a_manifest_are_opened(tmp_path: Path) -> None:
     )
     report = check_paths([manifest])
     assert len(report.problems) == 2
-    assert report.problems[0].startswith(f"{manifest}: {tmp_path}/bad.wav does not open (Invalid")
-    assert report.problems[1] == (f"{manifest}: b: ends at 3.50 s, but good.wav is 2.00 s long")
+    late, broken = report.problems
+    assert late == f"{manifest}, line 3, b: ends at 3.50 s, but good.wav is 2.00 s long"
+    assert broken.startswith(f"{manifest}, line 4, c: bad.wav does not open (Invalid")
     assert check_paths([manifest], media=False).problems == []
-    manifest.write_text("id,path,start_s,label\na,bad.wav,x,happy\n")
-    (problem,) = check_paths([manifest]).problems
-    assert "line 2: a: start_s 'x'" in problem, "media are opened when the rows are sound"
+
+
+def test_rows_and_media_are_told_together(tmp_path: Path) -> None:
+    tone(tmp_path / "good.wav", 2.0)
+    write(tmp_path / "rec/zero.wav", "")
+    manifest = write(
+        tmp_path / "rec.csv",
+        "id,path,start_s\ngood,good.wav,\nbad,rec/zero.wav,x\ngone,gone.wav,\n"
+        "zero,rec/zero.wav,\nagain,rec/zero.wav,1\n",
+    )
+    assert check_paths([manifest]).problems == [
+        f"{manifest}, line 3: bad: start_s 'x' is not a finite number",
+        f"{manifest}: 1 of 3 media files are missing (line 4, gone: path gone.wav); paths are "
+        f"relative to {tmp_path}",
+        f"{manifest}, line 5, zero: rec/zero.wav does not open (the file is empty); 1 more row "
+        "of it",
+    ]
+
+
+def test_a_manifest_that_can_name_no_corpus_is_noted(tmp_path: Path) -> None:
+    text = "id,path,text\na,,Hello.\n"
+    report = check_paths([write(tmp_path / "Rec-Two.csv", text)])
+    assert report.problems == []
+    (note,) = report.notes
+    assert "corpus name 'Rec-Two': use lower-case letters" in note
+    assert "give amanda extract --corpus NAME" in note
+    assert check_paths([write(tmp_path / "rec_two.csv", text)]).notes == []
 
 
 def test_probing_says_lengths_and_reasons_in_order(tmp_path: Path, clip: bytes) -> None:

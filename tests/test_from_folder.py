@@ -1,9 +1,11 @@
 """Drafting a CSV from a folder: what lies beside recordings, and what is wrong with it."""
 
 import csv
+import io
 import json
 import os
 import re
+import wave
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 from amanda.store.errors import InputError
 from amanda.store.manifest import Utterance, check_manifest, read_manifest
 from corpora.from_folder import draft_manifest
+from corpora.recordings import AUDIO, VIDEO
 from corpora.segments import read_elan, read_rttm, read_textgrid
 from corpora.segments.segment import is_part_of_utterances, speaker_of
 
@@ -133,9 +136,24 @@ SPEAKER talk 1 1.50 2.00 <NA> <NA> SPEAKER_01 <NA>
 """
 
 
+def wav(n_samples: int = 800) -> bytes:
+    """A mono WAV of silence, 16 kHz."""
+    file = io.BytesIO()
+    with wave.open(file, "wb") as out:
+        out.setparams((1, 2, 16_000, n_samples, "NONE", ""))
+        out.writeframes(bytes(2 * n_samples))
+    return file.getvalue()
+
+
+SOUND = wav()
+
+
 def write_all(folder: Path, files: dict[str, str | bytes]) -> Path:
+    """Write files; a recording given as "" gets a sound in it."""
     for name, content in files.items():
         path = folder / name
+        if content == "" and path.suffix.lower() in AUDIO | VIDEO:
+            content = SOUND
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return folder
@@ -205,7 +223,7 @@ def test_rttm(tmp_path):
         ("talk_002", 1.5, 3.5, "talk:SPEAKER_01", "talk", ""),
     ]
     assert all(r.channel is None for r in rows)
-    assert summary.problems == ["talk.mp4: 1 segments end where they start, or before"]
+    assert summary.problems == ["talk.mp4: 1 segment without length left out"]
     assert summary.utterances == {"rttm segments": 2}
     assert summary.n_speakers == 2
 
@@ -351,7 +369,12 @@ def test_names_that_a_csv_cannot_hold(tmp_path):
         ({"a.wav": "", "a.flac": ""}, "two audio files"),
         ({"a.wav": "", "a.eaf": EAF, "a.rttm": RTTM}, "a.eaf and a.rttm segment one file"),
         ({"b.eaf": EAF}, "b.eaf: no recording of this name"),
-        ({"a.wav": "", "a.txt": b"ok\nbad \xff"}, r"a\.txt, line 2: not utf-8"),
+        ({"a.wav": b""}, r"f/a\.wav left out: it does not open \(the file is empty\)"),
+        ({"a.wav": SOUND[:44]}, r"f/a\.wav left out: it does not open \(a header, and nothing"),
+        ({"a.wav": wav(0)}, r"f/a\.wav left out: it does not open \(a header, and nothing"),
+        ({"a.mp4": "some words\n" * 9}, r"f/a\.mp4 left out: it does not open \(Invalid data"),
+        ({"a.mp4": "", "a.wav": b""}, r"f/a\.wav left out: it does not open"),
+        ({"a.wav": "", "a.txt": b"ok\nbad \xff"}, r"a\.wav left out: its .*, line 2: not utf-8"),
         ({"a.wav": "", "a.txt": "x\n\ny\0"}, r"a\.txt, line 3: a NUL byte"),
         ({"a.wav": "", "a.txt": "x" * 200_000}, "200000 characters"),
         ({"a.wav": "", "a.rttm": "SPEAKER a 1 0 1\n"}, r"a\.rttm, line 1: 'SPEAKER a 1 0 1'"),
@@ -442,6 +465,16 @@ def test_long_lists_of_problems_are_cut_in_text_alone(tmp_path):
     _, summary = draft(folder)
     assert "and 5 more" in summary.to_text()
     assert len(json.loads(summary.to_json())["problems"]) == 25
+
+
+def test_a_name_that_no_corpus_can_have_is_told_at_once(tmp_path):
+    folder = write_all(tmp_path / "f", {"a.wav": ""})
+    _, summary = draft(folder, tmp_path / "Rec-Two.csv")
+    (note,) = summary.notes
+    assert note.startswith(f"{tmp_path}/Rec-Two.csv: corpus name 'Rec-Two': use lower-case")
+    assert "--corpus NAME" in note
+    assert note in summary.to_text()
+    assert draft(folder, tmp_path / "rec2.csv")[1].notes == []
 
 
 def test_draft_is_a_csv_that_spreadsheets_and_the_reader_take(tmp_path):

@@ -45,7 +45,7 @@ def import_features(
         InputError: a source is damaged or unsafe, or does not fit the manifest; nothing is written.
     """
     options = options or ImportOptions()
-    corpus = check_corpus_name(corpus or Path(out).stem)
+    corpus = check_corpus_name(corpus) if corpus else corpus_of_file(Path(out))
     classes = tuple(options.classes or (manifest_classes(manifest) if manifest else CLASSES))
     rows = read_manifest(manifest, classes=classes) if manifest else None
     wanted = frozenset(row.id for row in rows) if rows is not None else None

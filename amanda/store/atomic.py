@@ -10,9 +10,12 @@ from pathlib import Path
 from amanda.store.errors import InputError
 
 _NO_PLACE = frozenset(
-    (errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.EROFS)
-    # A file system that holds no files of ours, as /proc; a name of no length or too long.
-    + (errno.ENOENT, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENAMETOOLONG, errno.ELOOP)
+    {
+        *(errno.EACCES, errno.EPERM, errno.EEXIST, errno.ENOTDIR, errno.EROFS),
+        # A file system that holds no files of ours, as /proc; a name that is too long.
+        *(errno.ENOENT, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP),
+        *(errno.ENAMETOOLONG, errno.ELOOP),
+    }
 )
 """Errors after which another place for the output helps; a full disk is none of them."""
 

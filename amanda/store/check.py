@@ -8,10 +8,10 @@ from amanda.store.check_features import check_features
 from amanda.store.errors import InputError
 from amanda.store.features import FeatureFile
 from amanda.store.manifest import manifest_classes, resolve_path
-from amanda.store.manifest_rows import scan
+from amanda.store.manifest_rows import scan_lines
 from amanda.store.pairing import check_pair
 
-_MEDIA_NAMED = 3
+_MEDIA_NAMED = 20
 
 
 def check_files(files: Sequence[Path]) -> list[str]:
@@ -45,30 +45,29 @@ def check_files(files: Sequence[Path]) -> list[str]:
 
 
 def check_manifest_and_media(path: Path) -> list[str]:
-    """Every problem of a manifest's rows; where there is none, media files that are missing."""
+    """Every problem of a manifest's rows, and media files of the sound rows that are missing."""
     problems: list[str] = []
-    users: dict[str, list[tuple[str, str]]] = {}  # many utterances lie in one file
+    users: dict[str, list[str]] = {}  # many utterances lie in one file
     try:
-        for item in scan(path, manifest_classes(path)):
+        for line, item in scan_lines(path, manifest_classes(path)):
             if isinstance(item, str):
                 problems.append(item)
-            elif not problems:
-                for column, place in (("path", item.path), ("audio_path", item.audio_path)):
-                    if place:
-                        users.setdefault(place, []).append((item.id, column))
+                continue
+            for column, place in (("path", item.path), ("audio_path", item.audio_path)):
+                if place:
+                    users.setdefault(place, []).append(f"line {line}, {item.id}: {column} {place}")
     except InputError as error:
         return [str(error)]
-    if problems:
-        return problems
     gone = [place for place in users if not os.path.isfile(resolve_path(path, place))]
     if not gone:
-        return []
-    missing = [f"{who}: {column} {place}" for place in gone for who, column in users[place]]
+        return problems
+    missing = [user for place in gone for user in users[place]]
     listed = "; ".join(missing[:_MEDIA_NAMED])
     more = f"; and {len(missing) - _MEDIA_NAMED} more" if len(missing) > _MEDIA_NAMED else ""
     return [
+        *problems,
         f"{path}: {len(gone)} of {len(users)} media files are missing ({listed}{more}); paths are "
-        f"relative to {path.parent}"
+        f"relative to {path.parent}",
     ]
 
 

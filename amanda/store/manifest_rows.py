@@ -30,8 +30,13 @@ def scan(path: Path, classes: Sequence[str] | None) -> Iterator[Utterance | str]
     Raises:
         InputError: the file cannot be read as a manifest at all.
     """
+    return (item for _, item in scan_lines(path, classes))
+
+
+def scan_lines(path: Path, classes: Sequence[str] | None) -> Iterator[tuple[int, Utterance | str]]:
+    """As `scan`, each item with the line that it begins on; 0 for what has no line."""
     reader, header = _open(path)
-    yield from _header_problems(path, header, classes)
+    yield from ((1, problem) for problem in _header_problems(path, header, classes))
     first_line: dict[str, int] = {}
     n_rows = 0
     while True:
@@ -41,32 +46,35 @@ def scan(path: Path, classes: Sequence[str] | None) -> Iterator[Utterance | str]
         except StopIteration:
             break
         except csv.Error as error:
-            yield f"{path}, line {line}: not CSV ({error}); check the quotes"
+            yield line, f"{path}, line {line}: not CSV ({error}); check the quotes"
             return
         if not cells:
             continue
         n_rows += 1
         if len(cells) != len(header):
             yield (
+                line,
                 f"{path}, line {line}: {len(cells)} fields, but the header names {len(header)}; "
-                "quote fields that hold commas"
+                "quote fields that hold commas",
             )
             continue
         values = dict(zip(header, (c.strip() for c in cells), strict=True))
         utterance, problems = parse_row(values, classes)
-        yield from (f"{path}, line {line}: {_one_line(problem)}" for problem in problems)
+        for problem in problems:
+            yield line, f"{path}, line {line}: {_one_line(problem)}"
         if utterance is None:
             continue
         if utterance.id in first_line:
             yield (
+                line,
                 f"{path}, line {line}: id '{utterance.id}' stands on line "
-                f"{first_line[utterance.id]} already; ids must be unique"
+                f"{first_line[utterance.id]} already; ids must be unique",
             )
             continue
         first_line[utterance.id] = line
-        yield utterance
+        yield line, utterance
     if not n_rows:
-        yield f"{path}: no rows under the header; add one row an utterance"
+        yield 0, f"{path}: no rows under the header; add one row an utterance"
 
 
 def read_header(path: Path) -> list[str]:

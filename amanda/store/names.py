@@ -1,6 +1,7 @@
 """The names that every room uses: classes, modalities, splits, statuses, corpora and pairs."""
 
 import re
+from pathlib import Path
 
 from amanda.store.errors import InputError
 
@@ -39,6 +40,35 @@ def check_corpus_name(name: str) -> str:
             "start with a letter, and put no 2 between two letters (a pair is written 'ie2msp')"
         )
     return name
+
+
+def unfit_name(manifest: Path) -> str:
+    """A sentence on a manifest whose name cannot name its corpus, "" for any other file."""
+    if manifest.suffix.lower() != ".csv":
+        return ""
+    try:
+        check_corpus_name(manifest.stem)
+    except InputError as error:
+        return (
+            f"{manifest}: {error}. A corpus is named after its file: rename it, or give amanda "
+            "extract --corpus NAME; in a config the corpus has a name of its own"
+        )
+    return ""
+
+
+def corpus_of_file(path: Path) -> str:
+    """The corpus that a file is named after.
+
+    Raises:
+        InputError: it cannot be; the option that names the corpus is told.
+    """
+    try:
+        return check_corpus_name(path.stem)
+    except InputError as error:
+        raise InputError(
+            f"{path}: without --corpus the corpus is named after the file, and {error}; rename "
+            "the file or give --corpus NAME"
+        ) from error
 
 
 def split_pair(pair: str) -> tuple[str, str]:
