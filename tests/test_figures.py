@@ -156,6 +156,20 @@ def test_what_cannot_be_drawn_is_told(drawn, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_panels_of_one_name_say_what_tells_them_apart(tmp_path):
+    fake_features(tmp_path / "ie.h5", "ie", n=96)
+    fake_features(tmp_path / "msp.h5", "msp", n=96, seed=1)
+    runs = []
+    for alpha2 in (0.1, 1.0):
+        runs.append(tmp_path / f"{alpha2}.json")
+        files = tmp_path / "ie.h5", tmp_path / "msp.h5"
+        fake_method_result(runs[-1], *files, seeds=1, n_epochs=2, batch_size=32, alpha2=alpha2)
+    svg, _ = write_figure("psi", runs, tmp_path / "f.svg")
+    assert "A-N (p=2) [batch_size=32, alpha2=1.0]" in texts(svg.read_text(encoding="utf-8"))
+    svg, _ = write_figure("psi", runs[:1], tmp_path / "f.svg")
+    assert "batch_size" not in texts(svg.read_text(encoding="utf-8"))
+
+
 def test_files_of_two_pairs_and_targets_without_labels(tmp_path):
     fake_features(tmp_path / "ie.h5", "ie", n=96)
     fake_features(tmp_path / "msp.h5", "msp", n=96, labelled=False, seed=1)

@@ -16,9 +16,9 @@ from amanda.figures.style import (
     new_figure,
     note_standin,
     pair_title,
+    panel_labels,
     print_style,
     read_runs,
-    short_label,
 )
 from amanda.report.plots import draw_curves, set_log_axis
 from amanda.report.sections.alignment import by_epoch, shares
@@ -50,7 +50,7 @@ def draw(inputs: Sequence[Path]) -> Drawing:
         figure = new_figure(3.6)
         panels = figure.subplots(2, len(methods), sharex="col", sharey="row", squeeze=False)
         said = []
-        for column, (method, series) in enumerate(zip(methods, losses, strict=True)):
+        for column, (label, series) in enumerate(zip(panel_labels(methods), losses, strict=True)):
             upper, lower = panels[0, column], panels[1, column]
             share = shares(series)
             upper.axhline(1 / len(share), color=MUTED, linewidth=0.7)
@@ -60,12 +60,12 @@ def draw(inputs: Sequence[Path]) -> Drawing:
                 )
                 axes.grid(axis="y")
                 axes.set_axisbelow(True)
-            upper.set(title=short_label(method), ylim=(-0.04, 1.04))
+            upper.set(title=label, ylim=(-0.04, 1.04))
             lower.set_xlabel("Epoch")
             lower.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
             at_end = {name: float(np.nanmean(v[:, -1])) for name, v in share.items()}
             said.append(
-                f"{short_label(method)} ends with "
+                f"{label} ends with "
                 + ", ".join(f"{name} {value:.2f}" for name, value in at_end.items())
             )
         for axes in panels[1]:

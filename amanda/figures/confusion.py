@@ -11,9 +11,9 @@ from amanda.figures.style import (
     new_figure,
     note_standin,
     pair_title,
+    panel_labels,
     print_style,
     read_runs,
-    short_label,
 )
 from amanda.records import LAST
 from amanda.store.errors import InputError
@@ -26,7 +26,7 @@ def draw(inputs: Sequence[Path]) -> Drawing:
         InputError: files of several pairs, or a target without labels.
     """
     file, methods = read_runs(inputs)
-    names = file.label_names
+    names, labels = file.label_names, panel_labels(methods)
     columns = min(3, len(methods))
     rows = -(-len(methods) // columns)
     with print_style():
@@ -67,12 +67,12 @@ def draw(inputs: Sequence[Path]) -> Drawing:
             axes.set_xticklabels(names)
             axes.set_yticklabels(names if number % columns == 0 else [""] * len(names))
             axes.tick_params(length=0)
-            axes.set_title(short_label(method))
+            axes.set_title(labels[number])
             axes.set_xlabel("Predicted class")
             if number % columns == 0:
                 axes.set_ylabel("True class (% of its row)")
             right = 100 * np.trace(counts) / max(int(counts.sum()), 1)
-            said.append(f"{short_label(method)} {right:.0f}% right")
+            said.append(f"{labels[number]} {right:.0f}% right")
         note_standin(figure, file.corpora == "stand-in")
         title = f"Confusion matrices, {pair_title(file)}"
         return Drawing(figure, title, f"{title}, last epoch, all runs: {'; '.join(said)}.")

@@ -17,9 +17,9 @@ from amanda.figures.style import (
     new_figure,
     note_standin,
     pair_title,
+    panel_labels,
     print_style,
     read_runs,
-    short_label,
 )
 from amanda.report.plots import draw_curves
 from amanda.report.sections.alignment import by_epoch
@@ -37,6 +37,7 @@ def draw(inputs: Sequence[Path]) -> Drawing:
     for path, series in zip(inputs, weights, strict=True):
         if not series:
             raise InputError(f"{path}: this method has no surrogate, so no weights; leave it out")
+    labels = panel_labels(methods)
     columns = min(3, len(methods))
     rows = math.ceil(len(methods) / columns)
     with print_style():
@@ -51,7 +52,7 @@ def draw(inputs: Sequence[Path]) -> Drawing:
             draw_curves(
                 axes, series, colours=MODALITY_COLOURS, other=MUTED, markers=MODALITY_MARKERS
             )
-            axes.set(title=short_label(methods[number]), ylim=(-0.03, 1.05))
+            axes.set(title=labels[number], ylim=(-0.03, 1.05))
             axes.grid(axis="y")
             axes.set_axisbelow(True)
             axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, steps=[1, 2, 5, 10]))
@@ -62,7 +63,7 @@ def draw(inputs: Sequence[Path]) -> Drawing:
                 axes.set_ylabel("Weight ψ")
             at_end = {name: float(np.nanmean(v[:, -1])) for name, v in series.items()}
             said.append(
-                f"{short_label(methods[number])} ends with "
+                f"{labels[number]} ends with "
                 + ", ".join(f"{name} {value:.2f}" for name, value in at_end.items())
             )
         legend_above(figure, modality_handles(list(weights[0])), len(weights[0]))

@@ -17,9 +17,9 @@ from amanda.figures.style import (
     new_figure,
     note_standin,
     pair_title,
+    panel_labels,
     print_style,
     read_runs,
-    short_label,
 )
 from amanda.representations import Representations, read_representations
 from amanda.store.errors import InputError
@@ -42,15 +42,16 @@ def draw(inputs: Sequence[Path]) -> Drawing:
         results.append(path.with_name(path.name.removesuffix(_SUFFIX) + ".json"))
     file, methods = read_runs(results)
     samples = [read_representations(path) for path in inputs]
+    labels = panel_labels(methods)
     with print_style():
         figure = new_figure(1.0 + 2 * min(2.2, 5.6 / len(samples)))
         panels = figure.subplots(2, len(samples), squeeze=False)
-        for column, (sample, method) in enumerate(zip(samples, methods, strict=True)):
+        for column, (sample, label) in enumerate(zip(samples, labels, strict=True)):
             source, target = embed(sample, inputs[column])
             _by_domain(panels[0, column], source, target)
             _by_class(panels[1, column], source, sample.source_label, len(file.label_names), False)
             _by_class(panels[1, column], target, sample.target_label, len(file.label_names), True)
-            panels[0, column].set_title(short_label(method))
+            panels[0, column].set_title(label)
         for axes in panels.flat:
             axes.set(xticks=[], yticks=[])
             axes.set_xlabel("t-SNE 1 (no unit)")
@@ -69,7 +70,7 @@ def draw(inputs: Sequence[Path]) -> Drawing:
         note_standin(figure, file.corpora == "stand-in")
         n = [f"{len(s.source)} {file.source} and {len(s.target)} {file.target}" for s in samples]
         title = f"Joint representations, {pair_title(file)}"
-        said = "; ".join(f"{short_label(m)}: {k}" for m, k in zip(methods, n, strict=True))
+        said = "; ".join(f"{label}: {k}" for label, k in zip(labels, n, strict=True))
         return Drawing(
             figure,
             title,

@@ -125,9 +125,11 @@ def read_runs(paths: Sequence[Path]) -> tuple[ResultFile, list[MethodResult]]:
     return files[0], [method for file in files for method in file.methods]
 
 
-def short_label(method: MethodResult) -> str:
-    """The label without the settings in brackets: panels of one figure share them."""
-    return method.label.split(" [")[0]
+def panel_labels(methods: Sequence[MethodResult]) -> list[str]:
+    """Labels without the settings in brackets, but where two would be the same."""
+    short = [method.label.split(" [")[0] for method in methods]
+    pairs = zip(short, methods, strict=True)
+    return [name if short.count(name) == 1 else method.label for name, method in pairs]
 
 
 def pair_title(file: ResultFile) -> str:
