@@ -10,9 +10,16 @@ import pytest
 import torch
 
 REASON = "compared in an environment of its own: make oracles"
-adapt_layers = pytest.importorskip("pytorch_adapt.layers", reason=REASON, exc_type=ImportError)
-adapt_validators = pytest.importorskip("pytorch_adapt.validators", reason=REASON, exc_type=ImportError)
-skada_losses = pytest.importorskip("skada.deep.losses", reason=REASON, exc_type=ImportError)
+
+
+def imported(name: str):
+    """A module of another library; without it this whole file is skipped."""
+    return pytest.importorskip(name, reason=REASON, exc_type=ImportError)
+
+
+adapt_layers = imported("pytorch_adapt.layers")
+adapt_validators = imported("pytorch_adapt.validators")
+skada_losses = imported("skada.deep.losses")
 
 from amanda import losses  # noqa: E402
 from amanda.methods._adversarial import reverse_gradient  # noqa: E402
