@@ -96,6 +96,9 @@ bench: setup
 	.venv/bin/python -m benchmarks.learnable_gap ie2msp msp2ie --features features
 	.venv/bin/python -m benchmarks.interval_coverage
 	.venv/bin/python -m benchmarks.manifests
+	.venv/bin/python -m benchmarks.many_trainings
+	.venv/bin/python -m benchmarks.training_step
+	.venv/bin/python -m benchmarks.training_run
 
 # The exact environment, from the ranges of pyproject.toml.
 requirements:
