@@ -7,8 +7,7 @@ The naive loop opens the video for each utterance and decodes it from its start,
 one clip or frame at a time, in float32 and the default memory format, and takes S3FD's boxes by
 face-alignment's own functions. Ours is the code of `extractors`. Networks have the published sizes
 and random weights, which take as long as published ones. Both are timed in turn, round by round, as
-CPU time where one thread computes (other work on the machine then hardly counts), else by the
-clock. Detection and the face network are timed on a few frames and scaled to the 64 of a clip; the
+CPU time where one thread computes, else by the clock; of the rounds the least counts. Detection and the face network are timed on a few frames and scaled to the 64 of a clip; the
 counts are printed. The last line is one JSON object.
 """
 
@@ -31,7 +30,7 @@ PARTS = ("decode", "s3fd", "clip", "memory", "estimate")
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS[:3])
-    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--utterances", type=int, default=60, help="of the dialogue")
     parser.add_argument(
         "--detected", type=int, default=4, help="frames of 64 that S3FD is timed on"

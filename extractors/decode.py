@@ -204,7 +204,7 @@ def _receive(connection: socket.socket) -> Any:
 
 
 def _exactly(connection: socket.socket, n_bytes: int) -> memoryview:
-    view = memoryview(np.empty(n_bytes, np.uint8))
+    view = np.empty(n_bytes, np.uint8).data
     filled = 0
     while filled < n_bytes:
         n = connection.recv_into(view[filled:])

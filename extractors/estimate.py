@@ -1,7 +1,6 @@
 """What an extraction will take: bytes from the models' shapes, time measured on a few clips."""
 
 import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,14 +11,12 @@ import torch
 
 from amanda.store.errors import InputError
 from amanda.store.manifest import resolve_path
-from extractors.collect import Collector
 from extractors.job import Job
 from extractors.media import MediaError, open_media
-from extractors.sources import UNKNOWN_LENGTH_S, Source, group_sources
+from extractors.sample import Sample, candidates, measure, plan_stages
+from extractors.sources import UNKNOWN_LENGTH_S
 
 TOKENS_PER_WORD, SPECIAL_TOKENS = 1.4, 2
-N_SOURCES, ROWS_PER_SOURCE = 5, 2
-"""How many clips are timed. The first source warms the models up and does not count."""
 N_PROBED = 20
 """Files whose headers are read to guess the length of rows without an end."""
 
@@ -63,7 +60,7 @@ def refuse_full_disk(job: Job, rows: Sequence[int], out: Path, *, copies: int) -
     A run without --shard needs two: the shards are there until they are joined.
     """
     need = copies * sum(space.n_bytes for space in expected_space(job, rows).values())
-    folder = next(p for p in (out.resolve().parent, *out.resolve().parents) if p.is_dir())
+    folder = _existing_folder(out)
     free = shutil.disk_usage(folder).free
     if need > free:
         twice = " (twice the file's size, while its shards are joined)" if copies > 1 else ""
@@ -74,30 +71,48 @@ def refuse_full_disk(job: Job, rows: Sequence[int], out: Path, *, copies: int) -
 
 
 def estimate_text(job: Job, out: Path) -> str:
-    """Bytes and time, for printing. Extracts a few clips to measure, and writes nothing."""
+    """Bytes and time, for printing. Extracts a few clips to measure, and writes nothing.
+
+    Raises:
+        InputError: the disk cannot hold the result.
+    """
     rows = range(len(job.utterances))
-    spaces = expected_space(job, rows)
-    seconds, n_timed = seconds_per_clip(job)
+    refuse_full_disk(job, rows, out, copies=2)
+    sample = _measure(job)
     minutes = total_seconds(job, rows) / 60
     lines = [
         f"{job.corpus}: {len(rows)} utterances, {minutes:.1f} minutes of clips; profile "
         f"{job.profile.name} on {job.device}, {torch.get_num_threads()} threads"
     ]
+    spaces = expected_space(job, rows)
     for modality, space in spaces.items():
         layers, width = space.shape
         lines.append(
             f"  {modality:<9} {layers} x {width} float16  {_size(space.n_bytes):>9}  "
-            f"{seconds[modality]:.3f} s a clip"
+            f"{sample.models[modality]:.3f} s a clip, decoding {sample.decoding[modality]:.3f} s"
         )
     n_bytes = sum(space.n_bytes for space in spaces.values())
-    each_s = sum(seconds.values())
-    folder = next(p for p in (out.resolve().parent, *out.resolve().parents) if p.is_dir())
+    run_s = sample.run_s(len(rows), plan_stages(job))
     lines.append(
         f"in all {_size(n_bytes)} (twice that while shards are joined; "
-        f"{_size(shutil.disk_usage(folder).free)} free) and about "
-        f"{_duration(each_s * len(rows))}, at {each_s:.3f} s a clip, measured on {n_timed} clips"
+        f"{_size(shutil.disk_usage(_existing_folder(out)).free)} free) and about "
+        f"{_duration(run_s)}, {sample.start_s:.0f} s of it to start; measured on "
+        f"{sample.n_clips} clips"
     )
     return "\n".join(lines)
+
+
+def seconds_per_clip(job: Job) -> tuple[dict[str, float], int]:
+    """Decoding and model together, by modality, models being loaded; and on how many clips."""
+    sample = _measure(job)
+    together = {m: sample.models[m] + sample.decoding[m] for m in job.modalities}
+    return together, sample.n_clips
+
+
+def _measure(job: Job) -> Sample:
+    rows = range(len(job.utterances))
+    lengths_s = {row: total_seconds(job, [row]) for part in candidates(job) for row in part}
+    return measure(job, total_seconds(job, rows) / len(rows), lengths_s)
 
 
 def total_seconds(job: Job, rows: Sequence[int]) -> float:
@@ -128,28 +143,8 @@ def _file_seconds(job: Job, row: int) -> float:
         return 0.0
 
 
-def seconds_per_clip(job: Job) -> tuple[dict[str, float], int]:
-    """Decoding and model together, by modality, models being loaded; and on how many clips."""
-    sources = group_sources(job.utterances)
-    picked = np.unique(np.linspace(0, len(sources) - 1, N_SOURCES).round().astype(int))
-    samples = [sources[i].rows[:ROWS_PER_SOURCE] for i in picked]
-    timed = samples[1:] or samples
-    n_timed = sum(len(rows) for rows in timed)
-    seconds: dict[str, float] = {}
-    for modality in job.modalities:
-        _collect(job, modality, samples[0])
-        start_s = time.perf_counter()
-        for rows in timed:
-            _collect(job, modality, rows)
-        seconds[modality] = (time.perf_counter() - start_s) / n_timed
-    return seconds, n_timed
-
-
-def _collect(job: Job, modality: str, rows: Sequence[int]) -> None:
-    collector = Collector(modality, job.builder(modality), rows, [u.id for u in job.utterances])
-    for _, decoded in job.reader.read(Source(rows=tuple(rows), cost_s=0.0), [modality]):
-        collector.put(decoded)
-    collector.flush()
+def _existing_folder(out: Path) -> Path:
+    return next(p for p in (out.resolve().parent, *out.resolve().parents) if p.is_dir())
 
 
 def _size(n_bytes: int) -> str:

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from amanda.device import limit_threads, resolve_device, usable_cpus
+from amanda.device import limit_threads, resolve_device
 from amanda.store.errors import InputError, TooManyFailedError
 from amanda.store.features import FeatureFile, merge_features, write_features
 from amanda.store.names import check_corpus_name
@@ -27,6 +27,7 @@ from extractors.job import Job, make_job
 from extractors.ledger import failures, ledger_path, summary, write_ledger
 from extractors.profiles import load_profile
 from extractors.replace import replace_rows
+from extractors.sample import plan_stages
 from extractors.shards import (
     KEY_ATTR,
     is_finished,
@@ -42,7 +43,6 @@ from extractors.stages import WAITING, WRITING, Stages
 SHARD_ROWS, MAX_SHARDS = 128, 400
 """A shard holds about so many utterances, and more where there would be too many open files."""
 AHEAD_BYTES = 512 << 20
-MAX_DECODERS = 8
 
 
 def run_extraction(
@@ -142,7 +142,7 @@ def _extract(job: Job, sources: Sequence[Source], out: Path, n_shards: int) -> s
         missing = _rows([source for i in left for source in parts[i]])
         if left:
             refuse_full_disk(job, missing, out, copies=2)
-        stages = _stages(job)
+        stages = plan_stages(job)
         work = _write_shards(job, [(parts[i], paths[i]) for i in left], stages)
         what = f"{job.corpus}: clips"
         for _ in track(work, total=n_rows, what=what, done=n_rows - len(missing)):
@@ -168,7 +168,7 @@ def _retry(job: Job, sources: Sequence[Source], out: Path) -> str:
         return f"{out}: no clip has failed, nothing to do again"
     with shard_folder(out) as folder:
         refuse_full_disk(job, range(len(job.utterances)), out, copies=1)
-        path, stages = folder / "again.h5", _stages(job)
+        path, stages = folder / "again.h5", plan_stages(job)
         work = _write_shards(job, [(again, path)], stages)
         for _ in track(work, total=len(failed), what=f"{job.corpus}: failed clips"):
             pass
@@ -230,15 +230,6 @@ def _write(
             origin=job.origin,
             attrs={**job.attrs(), KEY_ATTR: job.key},
         )
-
-
-def _stages(job: Job) -> Stages:
-    """How decoding and models share the CPUs: with one, they take turns."""
-    cpus = usable_cpus()
-    if cpus == 1:
-        return Stages(n_decoders=1, in_turn=True)
-    on_gpu = job.device.type == "cuda"
-    return Stages(n_decoders=min(MAX_DECODERS, cpus - 1) if on_gpu else 1, in_turn=False)
 
 
 def _rows(sources: Sequence[Source]) -> list[int]:

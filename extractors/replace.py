@@ -44,13 +44,13 @@ def _copy_group(
 ) -> None:
     for key, value in groups[0].attrs.items():
         out.attrs[key] = value
-    offsets = [group["offsets"][:] if "offsets" in group else None for group in groups]
     by_row = [(which, row, row + 1) for which, row in picks]
-    by_frame = [
-        (which, int(offsets[which][row]), int(offsets[which][row + 1]))
-        for which, row in picks
-        if offsets[which] is not None
-    ]
+    by_frame: list[tuple[int, int, int]] = []
+    if "offsets" in groups[0]:
+        offsets = [group["offsets"][:] for group in groups]
+        by_frame = [
+            (which, int(offsets[which][row]), int(offsets[which][row + 1])) for which, row in picks
+        ]
     for name, dataset in groups[0].items():
         if name == "offsets":
             lengths = [stop - start for _, start, stop in by_frame]

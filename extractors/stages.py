@@ -1,7 +1,7 @@
 """Where the time of an extraction goes, so that its user sees what to give more of."""
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,8 +18,8 @@ class Stages:
 
     def __init__(self, *, n_decoders: int = 1, in_turn: bool = True):
         self.n_decoders, self.in_turn = n_decoders, in_turn
-        self.seconds: Counter[str] = Counter()
-        self.decoding: Counter[str] = Counter()
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.decoding: dict[str, float] = defaultdict(float)
         self.n_clips = 0
         self._start_s = time.perf_counter()
 
@@ -39,14 +39,14 @@ class Stages:
         wall_s = max(time.perf_counter() - self._start_s, 1e-9)
         each_s = wall_s / max(1, self.n_clips)
         rest_s = wall_s - sum(self.seconds.values())
-        shares = [*self.seconds.most_common(), ("rest", rest_s)]
+        shares = [*_largest_first(self.seconds), ("rest", rest_s)]
         shown = ", ".join(
             f"{'decoding' if self.in_turn and name == WAITING else name} {s / wall_s:.0%}"
             for name, s in shares
             if s >= 0.005 * wall_s
         )
         decoding_s = sum(self.decoding.values())
-        by_modality = ", ".join(f"{m} {s:.1f} s" for m, s in self.decoding.most_common())
+        by_modality = ", ".join(f"{m} {s:.1f} s" for m, s in _largest_first(self.decoding))
         processes = "1 process" if self.n_decoders == 1 else f"{self.n_decoders} processes"
         turns = ", in turn with the models" if self.in_turn else ""
         return (
@@ -59,10 +59,14 @@ class Stages:
     def _bottleneck(self, wall_s: float) -> str:
         if not self.seconds:
             return "bottleneck: none"
-        stage, seconds = self.seconds.most_common(1)[0]
+        stage, seconds = _largest_first(self.seconds)[0]
         advice = {
             WAITING: "decoding; more CPUs decode more files at once",
             WRITING: "the disk",
             LOADING: "loading the models; fewer, larger shards load them less often",
         }.get(stage, f"the {stage}")
         return f"bottleneck: {advice} ({seconds / wall_s:.0%} of the time)"
+
+
+def _largest_first(seconds: dict[str, float]) -> list[tuple[str, float]]:
+    return sorted(seconds.items(), key=lambda item: -item[1])
