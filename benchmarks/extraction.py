@@ -7,8 +7,9 @@ The naive loop opens the video for each utterance and decodes it from its start,
 one clip or frame at a time, in float32 and the default memory format, and takes S3FD's boxes by
 face-alignment's own functions. Ours is the code of `extractors`. Networks have the published sizes
 and random weights, which take as long as published ones. Both are timed in turn, round by round, as
-CPU time where one thread computes, else by the clock; of the rounds the least counts. Detection and the face network are timed on a few frames and scaled to the 64 of a clip; the
-counts are printed. The last line is one JSON object.
+CPU time where one thread computes, else by the clock; of the rounds the least counts. Detection and
+the face network are timed on a few frames and scaled to the 64 of a clip; the counts are printed.
+The last line is one JSON object.
 """
 
 import argparse

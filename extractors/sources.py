@@ -112,7 +112,9 @@ class Reader:
 
     def of(self, source: Source) -> "Reader":
         """A reader that knows the rows of this source alone, to be sent elsewhere."""
-        return replace(self, utterances={row: self.utterances[row] for row in source.rows})
+        mine = {row: self.utterances[row] for row in source.rows}
+        faces = {u.id: self.faces[u.id] for u in mine.values() if u.id in self.faces}
+        return replace(self, utterances=mine, faces=faces)
 
     def read(self, source: Source, modalities: Sequence[str]) -> Iterator[tuple[str, DecodedClip]]:
         """Every row of the source once a modality, in any order, as a clip or with a reason.
