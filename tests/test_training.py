@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -607,3 +608,40 @@ def _scores(path: Path) -> list:
         {name: selection.model_dump() for name, selection in run.selections.items()}
         for run in read_result(path).file.methods[0].runs
     ]
+
+
+# Features larger than memory
+
+
+def test_streamed_features_train_as_resident_ones(tmp_path: Path) -> None:
+    """These have invalid frames, so they are mapped from a copy without them."""
+    pair, run = write_pair(tmp_path, missing={"visual": 0.3}), settings(standardise="domain")
+    resident = train_pair(pair, tmp_path / "a.json", run)
+    streamed = train_pair(pair, tmp_path / "b.json", run, memory_gb=1e-6)
+    assert _scores(resident.path) == _scores(streamed.path)
+    assert list(tmp_path.glob(".*")) == []
+
+
+def test_frames_that_are_all_valid_are_mapped_from_the_feature_file(tmp_path: Path) -> None:
+    pair = write_pair(tmp_path)
+    for path in pair:
+        with h5py.File(path, "r+") as file:
+            for modality in MODALITIES:
+                file[modality]["valid"][:] = True
+    here, _, _ = load(*pair, standardise="domain")
+    mapped, _, _ = load(*pair, standardise="domain", folder=tmp_path / "data")
+    for part in ("labelled_train", "target_test"):
+        for name, sequences in getattr(mapped, part).sequences.items():
+            place = sequences.mapping.place
+            assert place.path == pair[0 if part == "labelled_train" else 1]
+            expected = getattr(here, part).sequences[name].values
+            assert torch.equal(torch.cat(list(sequences.blocks(7))), expected)
+    assert list(tmp_path.rglob("*.npy")) == []  # nothing was copied
+    save_mapped(mapped, tmp_path / "data")
+    again = load_mapped(tmp_path / "data")
+    states = [
+        trained(data, settings(epochs=1)).model.state_dict() for data in (here, mapped, again)
+    ]
+    for name, weight in states[0].items():
+        assert torch.equal(weight, states[1][name]), name
+        assert torch.equal(weight, states[2][name]), name
