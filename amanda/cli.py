@@ -19,8 +19,10 @@ from amanda.commands_faces import contact_sheets
 from amanda.commands_init import init
 from amanda.commands_plan import plan
 from amanda.commands_predict import predict
+from amanda.commands_weights import weights_app
 from amanda.store.errors import AmandaError, InputError
 from amanda.store.names import corpus_of_file
+from amanda.store.wording import counted
 
 INTERRUPTED = 130
 
@@ -58,14 +60,13 @@ def _root(
         os.environ["AMANDA_TRACEBACK"] = "1"
 
 
-Corpus = Annotated[str, typer.Option(help="Name of the corpus, for example ie.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
 
 @app.command()
 def standin(
-    corpus: Corpus,
+    corpus: Annotated[str, typer.Option(help="Its layout: ie, msp, meld or mosei.")],
     out: Annotated[Path, typer.Option(help="Folder to write the corpus to.")],
     utterances: Annotated[int, typer.Option(help="How many utterances.")] = 360,
     seed: Annotated[int, typer.Option(help="Another seed gives another corpus.")] = 0,
@@ -199,35 +200,7 @@ def check(
         raise typer.Exit(2)
 
 
-weights_app = typer.Typer(help="The models' weights: fetch, list, verify.", no_args_is_help=True)
 app.add_typer(weights_app, name="weights")
-
-
-@weights_app.command("fetch")
-def weights_fetch(
-    profile: Annotated[str, typer.Option(help="Profile whose weights to fetch.")] = "embedded",
-    config: Annotated[Path | None, typer.Option(help="Config that defines the profile.")] = None,
-) -> None:
-    """Put every weight of a profile into the cache, hash-checked, so that extraction runs offline.
-
-    Example: `amanda weights fetch --profile embedded`
-    """
-    from extractors.profiles import load_profile
-    from extractors.weights import fetch_profile
-
-    for line in fetch_profile(load_profile(profile, config)):
-        typer.echo(line)
-
-
-@weights_app.command("list")
-def weights_list(json: Json = False) -> None:
-    """List the known weights: source, licence, hash, and whether they are in the cache.
-
-    Example: `amanda weights list`
-    """
-    from extractors.weights import describe_weights
-
-    typer.echo(describe_weights(json=json))
 
 
 @app.command()
@@ -303,7 +276,8 @@ def merge(
     from amanda.store.features import merge_features
     from extractors.ledger import write_ledger
 
-    typer.echo(f"{out}: {merge_features(shards, out)} utterances of {len(shards)} shards")
+    n = merge_features(shards, out)
+    typer.echo(f"{out}: {counted(n, 'utterance')} of {counted(len(shards), 'shard')}")
     typer.echo(f"Ledger: {write_ledger(out)}")
 
 
@@ -331,10 +305,14 @@ def import_command(
     revision: Named = None,
     preprocessing: Named = None,
     layers: Annotated[
-        list[str] | None, typer.Option(help="Layers in a flat width, as 1,7,12; repeat it.")
+        list[str] | None,
+        typer.Option(help="Layers in a flat width, as 1,7,12 or MODALITY=1,7,12; repeat it."),
     ] = None,
     rate_hz: Annotated[
-        list[str] | None, typer.Option(help="Frames a second, for files without times.")
+        list[str] | None,
+        typer.Option(
+            help="Frames a second, for files without times: VALUE or MODALITY=VALUE; repeat it."
+        ),
     ] = None,
     allow_missing: Annotated[
         bool, typer.Option(help="Keep utterances that a file lacks, marked as such.")
@@ -417,7 +395,10 @@ def train(
     target: Annotated[Path, typer.Option(help="Feature file of the corpus to adapt to.")],
     out: Annotated[Path, typer.Option(help="Result file (JSON) to write.")],
     method: Annotated[
-        str | None, typer.Option(help="direct_transfer, supervised, amanda (default), ...")
+        str | None,
+        typer.Option(
+            help="amanda (default), cdan, cdan_e, dann, direct_transfer, mada or supervised."
+        ),
     ] = None,
     surrogate: Annotated[
         str | None,

@@ -27,6 +27,7 @@ from amanda.networks import Model
 from amanda.store.errors import InputError
 from amanda.store.features import FeatureFile
 from amanda.store.names import JOINT
+from amanda.store.wording import counted
 from amanda.stored_sequences import StoredSequences
 
 _ROWS_AT_ONCE = 128
@@ -128,8 +129,9 @@ class Predictor:
             wanted = encoders[name]["layers"], encoders[name]["width"]
             if shape != wanted:
                 raise InputError(
-                    f"{name}: {shape[0]} layers of width {shape[1]} in {features.path}, the model "
-                    f"takes {wanted[0]} of {wanted[1]} (--allow-mismatch does not help here)"
+                    f"{name}: {counted(shape[0], 'layer')} of width {shape[1]} in "
+                    f"{features.path}, the model takes {wanted[0]} of {wanted[1]} "
+                    "(--allow-mismatch does not help here)"
                 )
 
     def _block(

@@ -68,9 +68,13 @@ def split_sentence(corpus: CorpusInfo) -> str:
     if not test:
         return f"{rule}its speakers are not known"
     if corpus.shared_speakers:
+        if test == 1:
+            return f"{rule}its one test speaker is in its train split too"
         return (
             f"{rule}{corpus.shared_speakers} of its {test} test speakers are in its train split too"
         )
+    if test == 1:
+        return f"{rule}its one test speaker is not in its train split"
     return f"{rule}none of its {test} test speakers is in its train split"
 
 

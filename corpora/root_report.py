@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from amanda.store.wording import counted
+
 _MOST_LISTED = 20
 
 
@@ -68,16 +70,16 @@ class RootReport:
     def to_text(self) -> str:
         """Found, left out, seen, opened, wrong; a line each."""
         lines = [
-            f"{self.root}: {self.n_usable} utterances (reader {self.reader}, {self.origin}; "
-            f"{self.n_speakers} speakers, {self.n_groups} groups)",
+            f"{self.root}: {counted(self.n_usable, 'utterance')} (reader {self.reader}, "
+            f"{self.origin}; {counted(self.n_speakers, 'speaker')}, "
+            f"{counted(self.n_groups, 'group')})",
             f"  classes     {_counts(self.classes)}",
             *([f"              {self.totals}"] if self.totals else []),
             f"  its labels  {_counts(self.labels_read)}",
         ]
         if self.other_label:
-            lines.append(
-                f"  {self.other_label} utterances have a label that is none of the classes"
-            )
+            others = counted(self.other_label, "utterance")
+            lines.append(f"  {others} with a label that is none of the classes")
         if self.n_files:
             n_open = self.n_files - len(self.failed)
             hours = f"{self.length_s / 3600:.2f} hours"

@@ -90,7 +90,7 @@ def test_what_is_broken_besides_is_a_problem(tmp_path: Path, clip: bytes) -> Non
         "unreadable",
     ]
     text = report.to_text().splitlines()
-    assert text[0] == f"{root}: 3 utterances (reader meld, recorded; 1 speakers, 3 groups)"
+    assert text[0] == f"{root}: 3 utterances (reader meld, recorded; 1 speaker, 3 groups)"
     assert "  2 of 4 media files open (0.00 hours)" in text
     assert (
         "     2 no clip (dev_sent_emo.csv:2 dev_dia0_utt0, dev_sent_emo.csv:3 dev_dia110_utt7)"

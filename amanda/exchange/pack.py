@@ -12,6 +12,7 @@ from amanda.store.errors import InputError, nearest
 from amanda.store.feature_tables import first_non_finite
 from amanda.store.features import ModalityTable, Ragged
 from amanda.store.names import STATUSES, USABLE_STATUSES
+from amanda.store.wording import counted
 
 NO_EVIDENCE = {"acoustic": "no_audio", "visual": "no_face", "lexical": "empty_text"}
 ABSENT = {"acoustic": "no_audio", "visual": "no_video", "lexical": "empty_text"}
@@ -122,7 +123,8 @@ def _frame_shape(
         layers, width = first.shape[1:]
         if names and len(names) != layers:
             raise InputError(
-                f"{where}: {modality} has {layers} layers, but --layers names {len(names)}"
+                f"{where}: {modality} has {counted(layers, 'layer')}, but --layers names "
+                f"{len(names)}"
             )
         return int(layers), int(width)
     layers, width = max(1, len(names)), first.shape[1]

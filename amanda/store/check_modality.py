@@ -8,6 +8,7 @@ from amanda.store.check_faces import check_faces
 from amanda.store.feature_schema import IDENTITY_ATTRS, plain, read_text
 from amanda.store.findings import Findings
 from amanda.store.names import STATUSES, USABLE_STATUSES
+from amanda.store.wording import counted
 
 FACES = "visual"
 """The modality whose boxes and choices are looked at."""
@@ -73,7 +74,8 @@ def _check_layers(group: h5py.Group, n_layers: int, findings: Findings) -> None:
     named = len(layers) if isinstance(layers, list) else 1
     if layers is not None and named != n_layers:
         findings.say(
-            f"{group.name}: attribute layers names {named}, but values holds {n_layers} layers"
+            f"{group.name}: attribute layers names {named}, but values holds "
+            f"{counted(n_layers, 'layer')}"
         )
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import h5py
 import numpy as np
 
+from amanda.store.wording import counted
+
 KINDS: dict[str, Callable[[np.dtype], bool]] = {
     "texts": lambda t: t.kind == "S" or h5py.check_string_dtype(t) is not None,
     "whole numbers": lambda t: t.kind in "iu",
@@ -32,7 +34,7 @@ class Findings:
     def say_rows(self, rows: Sequence[int] | np.ndarray, problem: str) -> None:
         """A problem of these rows: one sentence, and none where there is no row."""
         if len(rows):
-            more = f" (and {len(rows) - 1} more rows)" if len(rows) > 1 else ""
+            more = f" (and {counted(len(rows) - 1, 'more row')})" if len(rows) > 1 else ""
             self.say(f"{self.ids[int(rows[0])]}: {problem}{more}")
 
     def one_of(self, what: str, found: Sequence[str], known: Sequence[str]) -> None:

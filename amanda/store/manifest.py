@@ -31,7 +31,7 @@ def read_manifest(path: Path, *, classes: Sequence[str] | None = CLASSES) -> lis
 
     Raises:
         InputError: the file, or any row of it, breaks the contract; the message names the first
-            problem and how many more there are (`amanda check FILE` lists them all).
+            problem, and whether there are more (`amanda check FILE` lists them all).
     """
     rows: list[Utterance] = []
     problems: list[str] = []
@@ -41,7 +41,7 @@ def read_manifest(path: Path, *, classes: Sequence[str] | None = CLASSES) -> lis
         else:
             problems.append(item)
     if problems:
-        more = f" ({len(problems) - 1} more: amanda check {path})" if len(problems) > 1 else ""
+        more = f" (and more: amanda check {path} lists them all)" if len(problems) > 1 else ""
         raise InputError(problems[0] + more)
     return rows
 

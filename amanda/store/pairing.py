@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from amanda.store.errors import InputError, nearest
 from amanda.store.feature_reader import FeatureFile, ModalityData, modality_order
+from amanda.store.wording import counted
 
 SHARED = "shared"
 
@@ -87,7 +88,7 @@ def _refuse_mismatch(
     shapes = (here.n_layers, here.width), (there.n_layers, there.width)
     if shapes[0] != shapes[1]:
         raise InputError(
-            f"{name}: {shapes[0][0]} layers of width {shapes[0][1]} in {source.path}, "
+            f"{name}: {counted(shapes[0][0], 'layer')} of width {shapes[0][1]} in {source.path}, "
             f"{shapes[1][0]} of {shapes[1][1]} in {target.path}; extract both with one profile "
             "(--allow-mismatch does not help here)"
         )

@@ -8,6 +8,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 PLAIN_EVERY_S = 10.0
+_ITEMS_TO_JUDGE_BY = 3
+"""Before so many are done, the first one's start-up would pass for the pace of all."""
 
 
 def track(items: Iterable[T], *, total: int, what: str, done: int = 0) -> Iterator[T]:
@@ -42,10 +44,19 @@ def track(items: Iterable[T], *, total: int, what: str, done: int = 0) -> Iterat
                 bar.advance(task)
         return
     start_s = last_s = time.monotonic()
+    first_done_s = 0.0
     for count, item in enumerate(items, start=1):
         yield item
         now_s = time.monotonic()
+        if count == 1:
+            first_done_s = now_s
         if now_s - last_s >= PLAIN_EVERY_S or done + count == total:
-            left_s = (now_s - start_s) / count * (total - done - count)
-            print(f"{what}: {done + count}/{total}, {left_s:.0f} s left", file=sys.stderr)
+            left = ""
+            if done + count == total:
+                left = f", took {now_s - start_s:.0f} s"
+            elif count >= _ITEMS_TO_JUDGE_BY:
+                # The first item's time holds the loading of models; the others' tells the pace.
+                left_s = (now_s - first_done_s) / (count - 1) * (total - done - count)
+                left = f", {left_s:.0f} s left"
+            print(f"{what}: {done + count}/{total}{left}", file=sys.stderr)
             last_s = now_s

@@ -138,7 +138,7 @@ def verify(weight: Weight, folder: Path) -> Located:
     """
     receipt = _read_receipt(folder)
     stamps: dict[str, Any] = dict(receipt.get("files", {}))
-    expected = {**{rel: stamp["sha256"] for rel, stamp in stamps.items()}, **weight.files}
+    expected = _expected(weight, stamps)
     mend = f"run `{fetch_command(weight.name)}`, which replaces it"
     if not expected:
         raise DamagedError(f"{folder}: no {RECEIPT}, so its files cannot be checked; {mend}")
@@ -165,6 +165,38 @@ def verify(weight: Weight, folder: Path) -> Located:
     revision = str(receipt.get("revision") or source.revision or "")
     path = folder if weight.is_folder else folder / weight.main
     return Located(path=path, revision=revision, sha256=_parameters_sha256(weight.main, expected))
+
+
+def damaged_files(weight: Weight, folder: Path) -> list[str]:
+    """What is wrong with the files of a cached weight, each read again whatever its time says.
+
+    A file whose bytes changed under its old size and time is no longer trusted afterwards, so
+    `verify` refuses it and `fetch` replaces it.
+    """
+    receipt = _read_receipt(folder)
+    stamps: dict[str, Any] = dict(receipt.get("files", {}))
+    expected = _expected(weight, stamps)
+    if not expected:
+        return [f"{folder}: no {RECEIPT}, so its files cannot be checked"]
+    problems: list[str] = []
+    for relative, sha256 in expected.items():
+        path = folder / relative
+        found = sha256_of(path) if path.is_file() else ""
+        if found == sha256:
+            continue
+        problems.append(
+            f"{path}: expected sha256 {sha256}, found {found}" if found else f"{path}: missing"
+        )
+        stamps[relative] = {"sha256": sha256, "bytes": -1, "mtime_ns": -1}
+    if problems and receipt:
+        with suppress(InputError, OSError):  # a cache that is read-only
+            write_receipt(folder, {**receipt, "files": stamps})
+    return problems
+
+
+def _expected(weight: Weight, stamps: Mapping[str, Any]) -> dict[str, str]:
+    """The hash that each file must have: the table's, else that of when it was fetched."""
+    return {**{rel: stamp["sha256"] for rel, stamp in stamps.items()}, **weight.files}
 
 
 def make_receipt(folder: Path, revision: str) -> dict[str, Any]:

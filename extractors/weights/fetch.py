@@ -14,6 +14,7 @@ from typing import Any
 from filelock import FileLock
 
 from amanda.store.errors import InputError
+from amanda.store.wording import counted
 from extractors.profiles import Profile, builtin_profiles, load_profile
 from extractors.weights.cache import (
     DamagedError,
@@ -41,7 +42,7 @@ def fetch_profile(profile: Profile) -> Iterator[str]:
     absent = [weight for weight in map(_absent, wanted) if weight is not None]
     if absent:
         megabytes = sum(weight.n_bytes for weight in absent) / 1e6
-        yield f"fetching {len(absent)} weights, {megabytes:.0f} MB, into {cache_dir()}"
+        yield f"fetching {counted(len(absent), 'weight')}, {megabytes:.0f} MB, into {cache_dir()}"
     with ThreadPoolExecutor(AT_ONCE) as pool:
         jobs = [pool.submit(_fetch_line, name, revision) for name, revision in wanted]
         try:

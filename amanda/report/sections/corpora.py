@@ -99,9 +99,14 @@ def _speakers(corpus: CorpusStatistics) -> str:
             f"{rule}Speakers are not known, so whether test speakers were trained on is not either."
         )
     if corpus.shared_speakers:
+        those = (
+            "The one test speaker is"
+            if test == 1
+            else f"{corpus.shared_speakers} of the {test} test speakers are"
+        )
         return (
-            f"{rule}{corpus.shared_speakers} of the {test} test speakers are in the train split "
-            "too: a model may know their voices and faces, and scores are higher than on people "
-            "never seen. A speaker-independent split is --split speaker."
+            f"{rule}{those} in the train split too: a model may know their voices and faces, and "
+            "scores are higher than on people never seen. A speaker-independent split is --split "
+            "speaker."
         )
     return f"{rule}No test speaker is in the train split."
