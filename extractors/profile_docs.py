@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import BaseModel
 from pydantic_core import PydanticUndefined
 
-from extractors.profiles import AcousticSettings, LexicalSettings, VisualSettings
+from extractors.profile_settings import AcousticSettings, LexicalSettings, VisualSettings
 
 PAGE = Path(__file__).parents[1] / "docs" / "extractors.md"
 BEGIN, END = "<!-- settings: written by extractors.profile_docs -->", "<!-- end of settings -->"
