@@ -6,123 +6,38 @@ figures stand side by side in it, as fractions. docs/reproducing-the-paper.md de
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel
 
 from amanda.comparison import paired_runs
 from amanda.experiments import SWEEP
 from amanda.experiments_budget import ABLATIONS, BUDGETS, METHODS, Budget
+from amanda.experiments_files import (
+    BudgetInfo,
+    CountsFile,
+    Difference,
+    Named,
+    TableCell,
+    TableFile,
+)
 from amanda.intervals import difference_interval
 from amanda.paper_tables import ROWS, PaperTable, departures, paper_counts, paper_tables
 from amanda.predictions import Predictions, read_predictions
 from amanda.provenance import describe_program
 from amanda.records import LAST
-from amanda.result_schema import BalanceResult, MethodResult, Number, Score, SelectionQuality
+from amanda.result_schema import MethodResult, Number, Score
 from amanda.results import Result, read_result
 from amanda.store.atomic import write_text
 from amanda.store.errors import InputError, nearest
 from amanda.store.features import FeatureFile
 from amanda.store.names import SPLITS, STANDIN, split_pair
 
-FORMAT, VERSION = "amanda-table", 1
 KEPT_METRICS = ("weighted_f1", "accuracy")
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Named(_Part):
-    """A row or a column."""
-
-    key: str
-    label: str
-
-
-class BudgetInfo(_Part):
-    """What was trained, and a sentence that says so."""
-
-    name: str
-    sentence: str
-
-
-class Difference(_Part):
-    """Weighted F1 less direct transfer's with the same inputs and variant, same seeds."""
-
-    estimate: Number
-    low: Number
-    high: Number
-    n_speakers: int
-
-
-class TableCell(_Part):
-    """One cell.
-
-    Attributes:
-        column: "" for a row of a sweep that does not depend on α2.
-        scores: selection to metric to score, over `seeds` alone.
-        paper: the paper's figure; null where it has none.
-        balance: how evenly modalities are aligned, a run each; empty where it was not measured.
-        quality: validator or oracle to its rank correlation and regret, a run each.
-        difference: null for direct transfer itself, and where it or the predictions are not there.
-        departures: settings in which this training differs from the paper's, {setting: value}.
-    """
-
-    row: str
-    column: str
-    variant: str
-    pair: str
-    run_id: str
-    file: str
-    seeds: list[int]
-    epochs: int
-    scores: dict[str, dict[str, Score]]
-    paper: Number
-    difference: Difference | None
-    departures: dict[str, Any]
-    warnings: list[str]
-    standardise: str
-    target_labels_used: list[str]
-    balance: list[BalanceResult] = []
-    quality: dict[str, list[SelectionQuality]] = {}
-
-
-class TableFile(_Part):
-    """A table."""
-
-    format: Literal["amanda-table"] = "amanda-table"
-    version: Literal[1] = 1
-    name: str
-    title: str
-    corpora: Literal["stand-in", "real"]
-    metric: str = "weighted_f1"
-    pair: str | None
-    budget: BudgetInfo
-    rows: Annotated[list[Named], Field(min_length=1)]
-    columns: list[Named]
-    cells: list[TableCell]
-    paper: dict[str, dict[str, Number]]
-    paper_accuracy: dict[str, Number]
-    provenance: dict[str, Any]
-
-
-class CountsFile(_Part):
-    """Table 7: utterances by corpus, class and split, ours and the paper's."""
-
-    format: Literal["amanda-table"] = "amanda-table"
-    version: Literal[1] = 1
-    name: Literal["table7"] = "table7"
-    title: str
-    corpora: Literal["stand-in", "real"]
-    ours: dict[str, dict[str, dict[str, int]]]
-    paper: dict[str, dict[str, dict[str, int]]]
-    split_rule: dict[str, str]
-    provenance: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -220,30 +135,6 @@ def write_counts(files: Sequence[Path], out: Path) -> CountsFile:
     )
     _write(out, table)
     return table
-
-
-def read_table(path: Path) -> TableFile | CountsFile:
-    """Read a table file.
-
-    Raises:
-        InputError: it cannot be read, or is no table file.
-    """
-    path = Path(path)
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: not JSON, or cut short ({error}); make it again") from error
-    if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise InputError(f"{path}: not a table file (it has no format: {FORMAT})")
-    model = CountsFile if data.get("name") == "table7" else TableFile
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise InputError(f"{path}: {where}: {first['msg']}; make it again") from error
 
 
 class _Read:
@@ -470,8 +361,3 @@ def describe(budget: Budget) -> str:
         f"{_named(str(budget.seeds), 'seed')}, {sweep}, {len(budget.ablations)} rows of ablation, "
         f"{_named(str(budget.epochs), 'epoch')}"
     )
-
-
-def by_place(table: TableFile) -> Mapping[tuple[str, str, str], TableCell]:
-    """Cells by row, column and variant."""
-    return {(cell.row, cell.column, cell.variant): cell for cell in table.cells}

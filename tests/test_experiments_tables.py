@@ -8,12 +8,11 @@ from fake_experiments import fake_experiments, inside, plan_of
 from fake_results import RECORDED, fake_features, fake_method_result
 
 from amanda.comparison import paired_runs, predictions_of
+from amanda.experiments_files import by_place, read_table
 from amanda.experiments_tables import (
     Filled,
-    by_place,
     describe,
     parse_cell,
-    read_table,
     write_counts,
     write_table,
 )

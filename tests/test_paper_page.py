@@ -9,7 +9,8 @@ from fake_experiments import fake_experiments, inside
 from fake_results import RECORDED, fake_features, fake_method_result
 from test_report import Page
 
-from amanda.experiments_tables import Filled, read_table, write_table
+from amanda.experiments_files import read_table
+from amanda.experiments_tables import Filled, write_table
 from amanda.figures import write_figure
 from amanda.paper_tables import paper_tables
 from amanda.report.balance import verdict

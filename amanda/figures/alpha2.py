@@ -6,7 +6,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from amanda.experiments_tables import TableFile, read_table
+from amanda.experiments_files import TableFile, read_table
 from amanda.figures.style import INK, MUTED, Drawing, new_figure, note_standin, print_style
 from amanda.records import LAST
 from amanda.store.errors import InputError

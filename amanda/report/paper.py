@@ -9,7 +9,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from amanda.experiments_tables import CountsFile, TableFile, read_table
+from amanda.experiments_files import CountsFile, TableFile, read_table
 from amanda.report.page import render
 from amanda.report.registry import load_sections
 from amanda.store.atomic import write_text

@@ -2,7 +2,7 @@
 
 from markupsafe import Markup
 
-from amanda.experiments_tables import CountsFile
+from amanda.experiments_files import CountsFile
 from amanda.report.markup import Cell, Row, Text, code, note, table
 from amanda.report.paper import PaperPage
 from amanda.report.registry import section

@@ -3,7 +3,8 @@
 from markupsafe import Markup
 
 from amanda.experiments_budget import BUDGETS
-from amanda.experiments_tables import TableFile, describe
+from amanda.experiments_files import TableFile
+from amanda.experiments_tables import describe
 from amanda.report.markup import Text, bullets, code, details, paragraphs
 from amanda.report.paper import UNLIKE, PaperPage
 from amanda.report.registry import section

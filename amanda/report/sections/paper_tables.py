@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from markupsafe import Markup
 
-from amanda.experiments_tables import Named, TableCell, TableFile, by_place
+from amanda.experiments_files import Named, TableCell, TableFile, by_place
 from amanda.paper_tables import CONSTANT_IN_SWEEP, SWEEP_PAIRS
 from amanda.records import LAST, ORACLE
 from amanda.report.choices import quality_table
