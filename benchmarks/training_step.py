@@ -5,8 +5,9 @@
 A step goes from stored float16 sequences to updated weights: batching, forward, the losses of
 Amanda (p=2), backward, Adam. Batches hold 128 + 128 utterances with the lengths of conversations
 (`benchmarks.synthetic`), drawn at random; in each round every formulation takes a step on the same
-utterances, one after another, so that a machine that others share slows all alike. Before anything
-is timed, losses and gradients of ours and of the plain Conv1d are compared.
+utterances, one after another, so that a machine that others share slows all alike; ratios of CPU
+time (`cpu_ratio_…`) depend least on what else runs. Before anything is timed, losses and gradients
+of ours and of the plain Conv1d are compared.
 
 The ceiling is this machine's fastest float32 matrix product with the same threads; the floor of the
 work is the time at that ceiling for the products a step cannot do without (`floor_flop`). On a GPU
@@ -132,15 +133,15 @@ def floor_flop(data: TrainingData, batch_size: int, settings: RunSettings) -> di
     return flop
 
 
-def synchronised(step: Callable[[Rows], None], rows: Rows, device: torch.device) -> float:
-    """Wall time of one step."""
+def timed(step: Callable[[Rows], None], rows: Rows, device: torch.device) -> tuple[float, float]:
+    """Wall and CPU seconds of one step."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    start_s = time.perf_counter()
+    start_s, start_cpu_s = time.perf_counter(), time.process_time()
     step(rows)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return time.perf_counter() - start_s
+    return time.perf_counter() - start_s, time.process_time() - start_cpu_s
 
 
 def main() -> None:
@@ -166,6 +167,7 @@ def main() -> None:
         for domain in (0, 1)
     ]
     times: dict[str, list[float]] = {name: [] for name in names}
+    cpu_times: dict[str, list[float]] = {name: [] for name in names}
     ceilings = []
     for number in range(arguments.rounds + 1):
         rows = next(streams[0]), next(streams[1])
@@ -175,14 +177,17 @@ def main() -> None:
                 continue
             if name in PADDED and number == 0 and device.type == "cpu":
                 continue  # nothing to warm up that lasts as long as a step
-            taken_s = synchronised(steps[name], rows, device)
+            taken_s, cpu_s = timed(steps[name], rows, device)
+            print(f"round {number}, {name}: {taken_s:.3f} s, CPU {cpu_s:.3f} s", flush=True)
             if number > 0:  # the first step of each allocates and compiles
                 times[name].append(taken_s)
-    report(times, ceilings, data, arguments)
+                cpu_times[name].append(cpu_s)
+    report(times, cpu_times, ceilings, data, arguments)
 
 
 def report(
     times: dict[str, list[float]],
+    cpu_times: dict[str, list[float]],
     ceilings: list[float],
     data: TrainingData,
     arguments: argparse.Namespace,
@@ -198,16 +203,19 @@ def report(
     print(f"ceiling of float32 products: {ceiling / 1e9:.0f} GFLOP/s")
     print("needed: " + ", ".join(f"{name} {each / 1e9:.0f} GFLOP" for name, each in flop.items()))
 
-    def ratio(slow: str, fast: str) -> float | None:
+    def ratio(slow: str, fast: str, of: dict[str, list[float]] = times) -> float | None:
         """Median over rounds, each with the same utterances."""
-        if slow not in times or fast not in times:
+        if slow not in of or fast not in of:
             return None
-        return statistics.median(s / f for s, f in zip(times[slow], times[fast], strict=False))
+        return statistics.median(s / f for s, f in zip(of[slow], of[fast], strict=False))
 
     figures = {
         "ratio_padded": ratio("padded", "ours"),
         "ratio_conv1d": ratio("conv1d", "ours"),
         "ratio_padded_bf16": ratio("padded", "ours_bf16"),
+        "cpu_ratio_padded": ratio("padded", "ours", cpu_times),
+        "cpu_ratio_conv1d": ratio("conv1d", "ours", cpu_times),
+        "cpu_ratio_padded_bf16": ratio("padded", "ours_bf16", cpu_times),
         "share_of_floor": floor_s / median_s["ours"] if "ours" in median_s else None,
         "floor_s": floor_s,
         "ceiling_gflops": ceiling / 1e9,
