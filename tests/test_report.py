@@ -16,6 +16,7 @@ from amanda.report.differences import find_baseline, is_direct_transfer, is_plai
 from amanda.report.markup import Cell, table
 from amanda.report.registry import SECTIONS, Pair, load_sections, section
 from amanda.report.sections.alignment import by_epoch, shares
+from amanda.report.sections.results import results
 from amanda.results import merge_results, read_result
 from amanda.store.errors import InputError
 
@@ -399,6 +400,36 @@ def test_a_section_is_added_by_registering_it(folder, tmp_path):
     written = (tmp_path / "r.html").read_text(encoding="utf-8")
     assert 'id="ie2msp-extra"' in written
     assert "about ie2msp &amp; more" in written
+
+
+def test_what_adapts_nothing_is_not_marked_and_what_was_not_run_not_explained(tmp_path):
+    methods = [("direct_transfer", "norm:2", 0.9), ("supervised", "norm:2", 0.3)]
+    out, _ = fake_pair(
+        tmp_path, n=60, seeds=1, n_epochs=2, methods=[*methods, ("amanda", "norm:2", 0.3)]
+    )
+    written = str(results(Pair(read_result(out))))
+    rows = {
+        re.sub("<.*?>", "", row.partition("</th>")[0]).strip(): row
+        for row in written.partition("<tbody")[2].split("<tr")
+    }
+    (worse, bound) = (next(r for k, r in rows.items() if n in k) for n in ("A-N", "Supervised"))
+    assert "−" in worse
+    assert "−" in bound
+    assert ('"negative"' in worse, '"negative"' in bound) == (True, False)
+    assert "what adapting gains." in written
+    assert "A-N (p=1)" not in written
+
+
+@pytest.mark.parametrize("n_epochs", [1, 2, 5, 8, 10, 15, 40, 75, 100, 150, 1000])
+def test_epochs_are_named_at_equal_steps(n_epochs):
+    ticks = plots._epoch_ticks(n_epochs)
+    assert ticks[0] == 1
+    assert ticks[-1] <= max(n_epochs, 2)
+    assert 2 <= len(ticks) <= 6
+    # After the first, which a round step does not meet.
+    assert len(set(np.diff(ticks[1:]))) <= 1
+    if n_epochs < 10:
+        assert len(set(np.diff(ticks))) == 1
 
 
 def test_two_sections_of_one_name_are_refused():

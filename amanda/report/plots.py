@@ -110,7 +110,7 @@ def curves(
             set_log_axis(axes, limits)
         elif limits:
             axes.set_ylim(*limits)
-        axes.set_xticks(np.unique(np.linspace(1, max(n_epochs, 2), 5).round().astype(int)))
+        axes.set_xticks(_epoch_ticks(n_epochs))
         axes.grid(axis="y")
         axes.set_axisbelow(True)
         _name_ends(fig, axes, ends)
@@ -316,3 +316,19 @@ def _to_markup(fig: Figure, alternative: str) -> Markup:
     )
     # Safe: matplotlib wrote it, and it escapes the texts it draws.
     return Markup(re.sub(r"<svg.*?viewBox", lambda _: str(opening), svg, count=1, flags=re.S))
+
+
+def _epoch_ticks(n_epochs: int) -> list[int]:
+    """Epochs to name on an axis: the first, and from there equal steps of a round number.
+
+    >>> _epoch_ticks(8), _epoch_ticks(40)
+    ([1, 3, 5, 7], [1, 10, 20, 30, 40])
+    """
+    last = max(n_epochs, 2)
+    if last < 10:
+        return list(range(1, last + 1, 1 if last < 6 else 2))
+    rough = last / 4
+    scale = 10 ** int(np.log10(rough))
+    steps = (factor * scale for factor in (1, 2, 2.5, 5, 10))
+    step = next(int(each) for each in steps if each >= rough and each == int(each))
+    return [1, *range(step, last + 1, step)]

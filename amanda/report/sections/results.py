@@ -37,15 +37,16 @@ def results(pair: Pair) -> Markup:
         if m.method == "amanda"
     }
     columns: list[tuple[str, Differences]] = [("Δ to D.T.", transfer)]
+    balancing = ""
     if any(balance.values()):
         columns.append(("Δ to A-N (p=1)", balance))
+        balancing = "; to A-N (p=1), which adds up the alignment losses, what balancing gains"
     rows, groups = by_standing(pair, lambda method: _row(method, [d for _, d in columns]))
     caption = Markup(
         "<b>{}, last epoch</b>, percent: mean ± sample standard deviation over {} runs, each run’s "
         "value below in the order of the seeds. Δ: difference of weighted F1, in points, with its "
-        "95% interval: to direct transfer, what adapting gains; to A-N (p=1), which adds up the "
-        "alignment losses, what balancing gains."
-    ).format(pair.title, pair.n_runs)
+        "95% interval: to direct transfer, what adapting gains{}."
+    ).format(pair.title, pair.n_runs, balancing)
     head: Row = ["Method", *METRICS.values(), *(title for title, _ in columns)]
     return Markup("").join(
         [
@@ -68,16 +69,18 @@ def _row(method: MethodResult, differences: list[Differences]) -> Row:
         runs = " · ".join(percent(value) for value in score.values)
         several = Markup("{}{}").format(score_text(score), small(runs))
         cells.append(several if len(score.values) > 1 else score_text(score))
-    return [*cells, *(_difference_cell(d.get(method.run_id)) for d in differences)]
+    adapts = not is_upper_bound(method)
+    return [*cells, *(_difference_cell(d.get(method.run_id), adapts) for d in differences)]
 
 
-def _difference_cell(interval: Interval | None) -> Text | Cell:
+def _difference_cell(interval: Interval | None, adapts: bool) -> Text | Cell:
+    """A difference; marked where a method that adapts is worse for it."""
     if interval is None:
         return Cell("–", css="muted")
     limits = f"{_signed(interval.low)} to {_signed(interval.high)}"
     known = math.isfinite(interval.low) and math.isfinite(interval.high)
     shown = Markup("{}{}").format(_signed(interval.estimate), small(limits) if known else "")
-    return Cell(shown, css="negative" if _is_negative(interval) else "")
+    return Cell(shown, css="negative" if adapts and _is_negative(interval) else "")
 
 
 def _is_negative(interval: Interval) -> bool:
