@@ -18,7 +18,7 @@ from amanda.exchange.table import read_table
 from amanda.store.errors import InputError
 from amanda.store.features import ModalityTable, UtteranceTable, write_features
 from amanda.store.manifest import Utterance, manifest_classes, read_manifest
-from amanda.store.names import CLASSES, RECORDED, STANDIN, check_corpus_name
+from amanda.store.names import CLASSES, RECORDED, STANDIN, check_corpus_name, corpus_of_file
 
 _PICKLES = (".pkl", ".pickle", ".p", ".pk")
 _TABLES = (".csv", ".tsv", ".txt")
