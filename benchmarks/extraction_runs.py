@@ -60,7 +60,12 @@ def write_tiny_profile(folder: Path) -> Path:
     transformers.ViTModel(face, add_pooling_layer=False).save_pretrained(folder / "face")
     size = {"height": 32, "width": 32}
     transformers.ViTImageProcessor(size=size).save_pretrained(folder / "face")
-    torch.save(RetinaFace().state_dict(), folder / "detector.pth")
+    state = RetinaFace().state_dict()
+    for name, values in state.items():
+        if name.startswith("ClassHead") and name.endswith("conv1x1.bias"):
+            # Random weights see faces everywhere; these see none.
+            values[0::2], values[1::2] = 10.0, -10.0
+    torch.save(state, folder / "detector.pth")
     profile = {
         "acoustic": {"model": str(folder / "speech"), "layers": [1, 2]},
         "lexical": {"model": str(folder / "text"), "layers": [2]},
