@@ -273,6 +273,10 @@ def test_extraction_of_a_file_that_can_name_no_corpus_says_what_to_give(
     assert code == 2
     assert f"{manifest}: without --corpus the corpus is named after the file" in err
     assert "give --corpus NAME" in err
+    out = tmp_path / "My-Features.h5"
+    code, _, err = run(monkeypatch, capsys, "import", tmp_path / "x.npz", "--out", out)
+    assert code == 2
+    assert f"{out}: without --corpus the corpus is named after the file" in err
 
 
 @pytest.mark.slow
