@@ -175,7 +175,7 @@ def test_snakemakes_own_report(folder, record):
 
 
 def test_a_job_that_fails_says_why_and_leaves_nothing(folder):
-    (folder / "broken.csv").write_text("id,path,label\nx,mine/0.wav,hapy\n")
+    (folder / "broken.csv").write_text("id,path,label,split\nx,mine/0.wav,hapy,train\n")
     config = (folder / "config/config.yaml").read_text()
     (folder / "config/broken.yaml").write_text(
         config.replace("mine/clips.csv", "broken.csv")
