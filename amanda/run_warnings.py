@@ -45,7 +45,8 @@ def _one_class(run: RunRecord, label_names: Sequence[str]) -> str:
     share = counts.max() / len(p)
     if share < ONE_CLASS_SHARE:
         return ""
-    return f"{100 * share:.0f}% of the test utterances are called {label_names[int(counts.argmax())]}"
+    name = label_names[int(counts.argmax())]
+    return f"{100 * share:.0f}% of the test utterances are called {name}"
 
 
 def _flat(run: RunRecord) -> str:

@@ -210,8 +210,8 @@ def test_an_architecture_of_timms_and_a_file(tmp_path: Path) -> None:
         build_network(chosen.model_copy(update={"weights": None}), device=CPU)
     with pytest.raises(InputError, match=r"no architecture 'vit_tiny_patch16_225'; did you mean"):
         build_network(chosen.model_copy(update={"model": "timm:vit_tiny_patch16_225"}), device=CPU)
+    other = chosen.model_copy(update={"model": "timm:resnet18", "crop_px": None})
     with pytest.raises(InputError, match="is no plain vision transformer"):
-        other = chosen.model_copy(update={"model": "timm:resnet18", "crop_px": None})
         build_network(other, device=CPU)
 
 
