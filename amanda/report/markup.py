@@ -1,5 +1,6 @@
 """HTML in pieces: tables, figures, notes. Everything that is not `Markup` is escaped."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,6 +27,12 @@ class Cell:
 
 Row = Sequence[Text | Cell]
 
+FEWEST_TO_SORT = 3
+"""Rows of a body from which on sorting it is of use."""
+MISSING = "-999999999"
+"""What a cell without a number sorts by: below every number."""
+_NUMBER = re.compile(r"[+−-]?\d[\d,]*(\.\d+)?(e[+-]?\d+)?(?=$|[\s%±·–])")
+
 
 def table(
     caption: Text,
@@ -34,6 +41,7 @@ def table(
     *,
     css: str = "",
     groups: Sequence[tuple[Text, Sequence[Row]]] = (),
+    sortable: bool = True,
 ) -> Markup:
     """A table whose first column names the rows; it scrolls sideways by itself on a narrow screen.
 
@@ -41,21 +49,31 @@ def table(
         head: one or two header rows.
         rows: body rows.
         groups: further bodies, each under a heading that spans the table.
+        sortable: whether the reader may sort it by a column, each body by itself, where a body
+            has rows enough. A row of totals stays where it is.
     """
+    every = [rows, *(group for _, group in groups)]
+    sortable = sortable and any(len(body) >= FEWEST_TO_SORT for body in every)
+    columns = _columns(head[-1], [row for body in every for row in body]) if sortable else ()
     width = sum(c.span if isinstance(c, Cell) else 1 for c in head[-1])
-    bodies = [Markup("<tbody>{}</tbody>").format(_rows(rows))] if rows else []
+    bodies = [Markup("<tbody>{}</tbody>").format(_rows(rows, columns))] if rows else []
     for title, group in groups:
         heading = Markup(
-            '<tr class="group"><th colspan="{}" scope="rowgroup"><span>{}</span></th></tr>'
+            '<tr data-sort-method="none" class="group">'
+            '<th colspan="{}" scope="rowgroup"><span>{}</span></th></tr>'
         ).format(width, title)
-        bodies.append(Markup("<tbody>{}{}</tbody>").format(heading, _rows(group)))
+        bodies.append(Markup("<tbody>{}{}</tbody>").format(heading, _rows(group, columns)))
     return Markup(
         '<figure class="table {}"><figcaption>{}</figcaption><div class="scroll" tabindex="0">'
-        "<table><thead>{}</thead>{}</table></div></figure>"
+        "<table{}><thead>{}</thead>{}</table></div></figure>"
     ).format(
         css,
         caption,
-        Markup("").join(_row(row, head=True) for row in head),
+        Markup(' class="sortable"') if columns else "",
+        Markup("").join(
+            _row(row, head=True, columns=columns if number == len(head) - 1 else ())
+            for number, row in enumerate(head)
+        ),
         Markup("").join(bodies),
     )
 
@@ -104,11 +122,50 @@ def percent(value: float | None, digits: int = 1) -> str:
     return "–" if value is None else f"{100 * value:.{digits}f}"
 
 
-def _rows(rows: Sequence[Row]) -> Markup:
-    return Markup("").join(_row(row, head=False) for row in rows)
+def sort_key(text: Text) -> str | None:
+    """What a cell sorts by where its column is one of numbers; None for a cell of words.
+
+    >>> [sort_key(text) for text in ("−1.2 to 3", "▽ 57.6 ± 1.2", "1,400", "–", "A-N (p=2)")]
+    ['-1.2', '57.6', '1400', '-999999999', None]
+    """
+    # What stands in a tag of its own is apart from what stands before it.
+    words = Markup(str(text).replace("<", " <")).striptags() if isinstance(text, Markup) else text
+    if words.strip() in ("", "–"):
+        return MISSING
+    found = _NUMBER.match(words.lstrip("▽▼ "))
+    if found is None:
+        return None
+    return f"{float(found[0].replace('−', '-').replace(',', '')):.12g}"
 
 
-def _row(row: Row, *, head: bool) -> Markup:
+def _columns(head: Row, rows: Sequence[Row]) -> tuple[str, ...]:
+    """Of each column how it sorts: "number", "text", or "none" where it is without a head or empty.
+
+    Nothing at all where cells span columns.
+    """
+    if any(isinstance(cell, Cell) and cell.span > 1 for row in (head, *rows) for cell in row):
+        return ()
+    kinds = []
+    for column in range(len(head)):
+        keys = [sort_key(_text(row[column])) for row in rows]
+        if not str(_text(head[column])) or all(key == MISSING for key in keys):
+            kinds.append("none")
+        else:
+            kinds.append("number" if all(keys) else "text")
+    return tuple(kinds)
+
+
+def _text(item: Text | Cell) -> Text:
+    return item.text if isinstance(item, Cell) else item
+
+
+def _rows(rows: Sequence[Row], columns: Sequence[str]) -> Markup:
+    return Markup("").join(_row(row, head=False, columns=columns) for row in rows)
+
+
+def _row(row: Row, *, head: bool, columns: Sequence[str]) -> Markup:
+    """A row; with `columns`, it says how or by what each of its cells sorts."""
+    total = not head and all(isinstance(c, Cell) and "total" in c.css.split() for c in row)
     cells = []
     for number, item in enumerate(row):
         cell = item if isinstance(item, Cell) else Cell(item)
@@ -117,6 +174,12 @@ def _row(row: Row, *, head: bool) -> Markup:
         if tag == "th":
             scope = "row" if not head else "colgroup" if cell.span > 1 else "col"
             attributes += Markup(' scope="{}"').format(scope)
+        if columns and head:
+            attributes += Markup(' data-sort-method="{}"').format(columns[number])
+            if columns[number] == "text":  # numbers start with the largest, words with A
+                attributes += Markup(" data-sort-reverse")
+        elif columns and columns[number] == "number":
+            attributes += Markup(' data-sort="{}"').format(sort_key(cell.text))
         if cell.css:
             attributes += Markup(' class="{}"').format(cell.css)
         if cell.span > 1:
@@ -124,4 +187,5 @@ def _row(row: Row, *, head: bool) -> Markup:
         if cell.shade is not None:
             attributes += Markup(' style="--shade:{}"').format(f"{cell.shade:.3f}")
         cells.append(Markup("<{0}{1}>{2}</{0}>").format(Markup(tag), attributes, escape(cell.text)))
-    return Markup("<tr>{}</tr>").format(Markup("").join(cells))
+    fixed = Markup(' data-sort-method="none"') if total else Markup("")
+    return Markup("<tr{}>{}</tr>").format(fixed, Markup("").join(cells))

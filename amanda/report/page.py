@@ -1,6 +1,8 @@
 """The shell of the report: one HTML file, its style, navigation and banner."""
 
+import base64
 import datetime
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from importlib import resources
@@ -14,6 +16,7 @@ from amanda import __version__
 from amanda.report.corpora import Used, gather
 from amanda.report.plots import number_figures
 from amanda.report.registry import Page, Pair, Section, load_sections
+from amanda.report.vendor import read_scripts
 from amanda.result_text import STANDIN_SENTENCE
 from amanda.results import read_result
 from amanda.store.atomic import write_text
@@ -48,6 +51,7 @@ def write_report(
         parts.append(
             {
                 "id": pair.name,
+                "pair": True,
                 "title": pair.title,
                 "standin": pair.standin,
                 "content": "",
@@ -80,7 +84,7 @@ def render(
     Args:
         standin: whether generated data is on it; `partly`, not only such.
         parts: `id`, `title`, `standin`, `content` and `children` (of the same form) of each; those
-            without content or children are left out.
+            without content or children are left out. Of parts with `pair` the reader picks one.
     """
     environment = Environment(
         loader=PackageLoader("amanda.report", "."),
@@ -89,12 +93,16 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    style = resources.files("amanda.report").joinpath("style.css").read_text(encoding="utf-8")
+    files = resources.files("amanda.report")
+    style = files.joinpath("style.css").read_text(encoding="utf-8")
+    script = read_scripts() + "\n" + files.joinpath("page.js").read_text(encoding="utf-8")
     html = environment.get_template("page.html").render(
         title=title,
         kicker=kicker,
         heading=heading,
         style=Markup(style),
+        script=Markup(script),
+        policy=content_security_policy(script),
         banner=STANDIN_SENTENCE if standin else "",
         partly=partly,
         parts=[part for part in parts if part["content"] or part["children"]],
@@ -102,6 +110,15 @@ def render(
         date=datetime.datetime.now(datetime.UTC).date().isoformat(),
     )
     return number_figures(html)
+
+
+def content_security_policy(script: str) -> str:
+    """What a browser lets the page do: nothing over the network, and no script but this one."""
+    digest = base64.b64encode(hashlib.sha256(script.encode("utf-8")).digest()).decode("ascii")
+    return (
+        f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; "
+        "img-src data:; base-uri 'none'; form-action 'none'"
+    )
 
 
 def _read(results: Sequence[Path], out: Path, features: Sequence[Path]) -> Page:

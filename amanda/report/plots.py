@@ -6,6 +6,7 @@ follows the theme. Lines differ in dashes as well as colour, and are named at th
 
 import io
 import itertools
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -115,7 +116,33 @@ def curves(
         axes.set_axisbelow(True)
         _name_ends(fig, axes, ends)
         said = ", ".join(f"{name} {value:.3g}" for name, value in ends.items())
-        return _to_markup(fig, f"{title}: {y_label} over {n_epochs} epochs; at the end {said}")
+        drawn = _to_markup(fig, f"{title}: {y_label} over {n_epochs} epochs; at the end {said}")
+        return _with_readout(drawn, axes, series)
+
+
+def _with_readout(
+    drawn: Markup, axes: Axes, series: Mapping[str, Float[np.ndarray, "runs epochs"]]
+) -> Markup:
+    """The figure with its means for `page.js` to show: where the epochs lie, and their values."""
+    n_epochs = max(values.shape[1] for values in series.values())
+    low, high = axes.transAxes.transform([(0, 0), (1, 1)])
+    x = axes.transData.transform([(1, 1), (n_epochs, 1)])[:, 0]
+    assert axes.figure is not None
+    height = axes.figure.bbox.height  # SVG counts from the top
+    scale = 72 / axes.figure.dpi
+    known = {
+        name: [float(f"{mean:.3g}") if np.isfinite(mean) else None for mean in means]
+        + [None] * (n_epochs - len(means))
+        for name, values in series.items()
+        for means in [_over_runs(np.nanmean, values)]
+    }
+    data = {
+        "x": [round(float(at) * scale, 1) for at in x],
+        "y": [round(float(height - at) * scale, 1) for at in (high[1], low[1])],
+        "series": known,
+    }
+    attribute = Markup(' data-readout="{}"').format(json.dumps(data, separators=(",", ":")))
+    return Markup(drawn.replace(Markup("<svg"), Markup("<svg") + attribute, 1))
 
 
 def draw_curves(

@@ -43,4 +43,5 @@ def _matrix(pair: Pair, method: MethodResult) -> Markup:
         rows.append(cells)
     head: Row = [Markup('<span class="corner">predicted →<br>true ↓</span>'), *names]
     bound = ", an upper bound" if is_upper_bound(method) else ""
-    return table(Markup("<b>{}</b>{}").format(method.label, bound), [head], rows, css="matrix")
+    title = Markup("<b>{}</b>{}").format(method.label, bound)
+    return table(title, [head], rows, css="matrix", sortable=False)

@@ -59,7 +59,8 @@ def _counts(corpus: CorpusStatistics) -> Markup:
     if corpus.durations:
         total += ["", "", f"{sum(d.total_h for d in corpus.durations.values()):.2f}"]
     caption = Markup("<b>Utterances by class and split.</b>")
-    return table(caption, [head], [*rows, [Cell(c, css="total") for c in _texts(total)]])
+    summed = [Cell(c, css="total") for c in _texts(total)]
+    return table(caption, [head], [*rows, summed], sortable=False)
 
 
 def _texts(cells: list[Text | Cell]) -> list[Text]:
