@@ -173,7 +173,8 @@ def check(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            help="Manifests (.csv), feature files (.h5), results (.json), folders of corpora."
+            help="Manifests (.csv), feature files (.h5), results (.json), folders of corpora; "
+            "with --privacy reports and other texts."
         ),
     ],
     corpus: Annotated[
@@ -182,6 +183,12 @@ def check(
     media: Annotated[
         bool, typer.Option(help="Open every media file that a folder or a manifest names.")
     ] = True,
+    privacy: Annotated[
+        bool, typer.Option("--privacy", help="Count what could tell who somebody is.")
+    ] = False,
+    features: Annotated[
+        list[Path] | None, typer.Option(help="Feature file whose names and words to look for.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Say everything that is wrong with files, or what a corpus's folder holds and lacks.
@@ -191,7 +198,17 @@ def check(
     Example: `amanda check features/ie.h5 features/msp.h5`
 
     A corpus as distributed: `amanda check data/iemocap --corpus ie`
+
+    Before passing one on: `amanda check results/report.html --privacy --features features/ie.h5`
     """
+    if privacy or features:
+        from amanda.privacy import check_privacy
+
+        if not privacy:
+            raise InputError("--features is for --privacy; give both")
+        found = check_privacy(paths, features or ())
+        typer.echo(found.to_json() if json else found.to_text())
+        raise typer.Exit(2 if found.n_found else 0)
     from corpora.check import check_paths
 
     report = check_paths(paths, reader=corpus, media=media)
@@ -376,6 +393,12 @@ def export_command(
     max_frames: Annotated[
         int | None, typer.Option(help="Cut longer clips in a dictionary's padded arrays.")
     ] = None,
+    deidentify: Annotated[
+        bool, typer.Option("--deidentify", help="Random names for utterances and people, no words.")
+    ] = False,
+    key: Annotated[
+        Path | None, typer.Option(help="New CSV: which random name stands for which (deidentify).")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Write features in a form that other programs read.
@@ -384,8 +407,12 @@ def export_command(
     """
     from amanda.exchange import export_features
 
+    if deidentify != (key is not None):
+        raise InputError("--deidentify and --key FILE.csv go together; give both or neither")
     chosen = [name for name in modalities.split(",") if name]
-    summary = export_features(features, out, form=form, modalities=chosen, max_frames=max_frames)
+    summary = export_features(
+        features, out, form=form, modalities=chosen, max_frames=max_frames, key=key
+    )
     typer.echo(summary.to_json() if json else summary.to_text())
 
 

@@ -228,8 +228,9 @@ def test_balance_is_a_number_with_its_floor(page):
 def test_a_browser_shows_it_without_a_word_of_complaint(made, tmp_path):
     where = made[0] / "results/paper.html"
     with open_browser(find_browser(), tmp_path / "profile") as browser:
-        browser.open(where)
+        browser.open(where, width=390)
         assert browser.console == []
+        assert browser.evaluate("document.documentElement.scrollWidth") <= 390
         asked = [url for url in browser.requests if not url.startswith("data:")]
         assert asked == [where.as_uri()]
         assert browser.evaluate("document.images.length") >= 1

@@ -5,12 +5,14 @@ import json
 import shutil
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float32, Int
 
+from amanda.exchange.deidentify import NOT_ANONYMOUS, deidentified
 from amanda.exchange.dictionary import FEATURE_KEYS, PARTS
 from amanda.exchange.folder import ATTRS, INDEX, INDEX_COLUMNS, SafeNames, new_folder
 from amanda.exchange.options import ExchangeSummary
@@ -37,6 +39,7 @@ def export_features(
     form: str = "",
     modalities: Sequence[str] = (),
     max_frames: int | None = None,
+    key: Path | None = None,
 ) -> ExchangeSummary:
     """Write features in a form that other programs read. `docs/features-from-elsewhere.md`.
 
@@ -48,6 +51,8 @@ def export_features(
         form: npz, npy or dictionary; "" goes by the name of `out`.
         modalities: only these; default: all of the file.
         max_frames: for the dictionary, whose arrays are as long as the longest clip: cut there.
+        key: given, names are replaced by random ones, words left out, and which name stands for
+            which is written here (`deidentify`).
 
     Raises:
         InputError: the file cannot be read, `out` cannot be written, or the disk is too small.
@@ -67,12 +72,15 @@ def export_features(
             file.modality(name)  # one that is not there is told
         tables = {name: file.modality(name) for name in names}
         notes: list[str] = []
-        if chosen == "npz":
-            _write_npz(out, file, tables)
-        elif chosen == "npy":
-            _write_folder(out, file, tables)
-        else:
-            notes = _write_dictionary(out, file, tables, max_frames)
+        with deidentified(file, tables, key, out) if key else nullcontext():
+            if chosen == "npz":
+                _write_npz(out, file, tables)
+            elif chosen == "npy":
+                _write_folder(out, file, tables)
+            else:
+                notes = _write_dictionary(out, file, tables, max_frames)
+        if key:
+            notes += [f"{key} says which name stands for which: keep it apart", NOT_ANONYMOUS]
         counts = {
             name: {"usable": int(table.usable.sum()), "frames": int(table.offsets[-1])}
             for name, table in tables.items()

@@ -206,7 +206,7 @@ class ModalityData:
         """Whether each utterance has evidence of this modality."""
         return np.isin(self.status, USABLE_STATUSES)
 
-    @property
+    @cached_property
     def detail(self) -> list[str]:
         """Why each row is not ok; "" where it is."""
         if "detail" not in self.group:
