@@ -252,6 +252,9 @@ def extract(
         bool, typer.Option(help="Do the failed clips of a finished file again, and no others.")
     ] = False,
     estimate: Annotated[bool, typer.Option(help="Print bytes and time, extract nothing.")] = False,
+    name_no_clips: Annotated[
+        bool, typer.Option("--name-no-clips", help="Print counts, and no clip as an example.")
+    ] = False,
 ) -> None:
     """Turn a manifest into a feature file. Finished shards are kept when it is run again.
 
@@ -277,6 +280,7 @@ def extract(
         max_failed=max_failed,
         estimate=estimate,
         retry_failed=retry_failed,
+        name_clips=not name_no_clips,
     )
     typer.echo(summary)
 

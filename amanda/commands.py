@@ -54,6 +54,7 @@ def extract_flags(name: str, config: Config, config_file: str | None) -> list[st
         *(["--downmix"] if corpus.downmix else []),
         *_flag("--faces", corpus.faces),
         *_flag("--max-failed", corpus.max_failed),
+        *(["--name-no-clips"] if corpus.privacy == "strict" else []),
         *_flag("--device", config.device),
     ]
 

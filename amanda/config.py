@@ -125,6 +125,11 @@ class CorpusConfig(_Section):
     faces: str | None = Field(
         None, description="CSV of your own choices of the speakers' faces (docs/speaker.md)."
     )
+    privacy: Literal["normal", "strict"] = Field(
+        "normal",
+        description="strict: what is printed of the extraction, and so its log, counts clips and "
+        "names none, and the report takes no pictures of this corpus (docs/security.md).",
+    )
     shards: int | None = Field(None, ge=1, description="Shards of this corpus; default: `shards`.")
     max_failed: float = Field(
         0.2, ge=0, le=1, description="Stop when a larger share of a shard's clips failed."

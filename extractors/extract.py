@@ -62,6 +62,7 @@ def run_extraction(
     max_failed: float = 0.2,
     estimate: bool = False,
     retry_failed: bool = False,
+    name_clips: bool = True,
 ) -> str:
     """Write the feature file of a manifest, or one shard of it, and its ledger beside it.
 
@@ -78,6 +79,8 @@ def run_extraction(
             modality whose status is `failed` or `unreadable`.
         estimate: only say what it would take.
         retry_failed: do the clips of a finished file again that have failed, and no others.
+        name_clips: whether what is returned and the error below name clips as examples; the
+            ledger names them all.
 
     Returns:
         What to print: how many clips of each modality have which status, and where the time went.
@@ -116,14 +119,18 @@ def run_extraction(
     else:
         said = _extract(job, sources, out, n_shards)
     write_ledger(out)
-    text, failed = summary(out)
+    text, failed = summary(out, examples=name_clips)
     text = f"{text}\n{said}\n  ledger    {ledger_path(out)}"
     if contact_sheets is not None:
         text += f"\n  sheets    {write_contact_sheets(out, manifest, contact_sheets)}"
     if len(failed) > max_failed * sum(len(source.rows) for source in sources):
         if shard is not None:
             keep_finished(out)
-        raise TooManyFailedError(_complaint(out, failed, max_failed, text))
+        first = "; the first is {} ({})".format(*next(iter(failed.items()))) if name_clips else ""
+        raise TooManyFailedError(
+            f"{out} is written, but {len(failed)} clips failed, more than a share of "
+            f"{max_failed:g} (--max-failed){first}\n{text}"
+        )
     return text
 
 
@@ -238,11 +245,3 @@ def _rows(sources: Sequence[Source]) -> list[int]:
 
 def _ids(job: Job, sources: Sequence[Source]) -> list[str]:
     return [job.utterances[row].id for row in _rows(sources)]
-
-
-def _complaint(out: Path, failed: Mapping[str, str], max_failed: float, text: str) -> str:
-    first, why = next(iter(failed.items()))
-    return (
-        f"{out} is written, but {len(failed)} clips failed, more than a share of {max_failed:g} "
-        f"(--max-failed); the first is {first} ({why})\n{text}"
-    )

@@ -61,8 +61,12 @@ def write_ledger(path: Path) -> Path:
     return out
 
 
-def summary(path: Path) -> tuple[str, Mapping[str, str]]:
-    """How many clips have which status, by modality, with an example of each; and `failures`."""
+def summary(path: Path, *, examples: bool = True) -> tuple[str, Mapping[str, str]]:
+    """How many clips have which status, by modality, with an example of each; and `failures`.
+
+    Args:
+        examples: whether to name one clip of each status that is not usable.
+    """
     with FeatureFile(path) as features:
         lines = [f"{path}: {len(features)} utterances of {features.corpus}"]
         for name in features.modalities:
@@ -72,7 +76,7 @@ def summary(path: Path) -> tuple[str, Mapping[str, str]]:
             shown = ", ".join(f"{count} {status}" for status, count in ordered)
             lines.append(f"  {name:<9} {shown or 'none'}")
             seen = set(USABLE_STATUSES)
-            for i, status in enumerate(modality.status):
+            for i, status in enumerate(modality.status if examples else ()):
                 if status not in seen:
                     seen.add(status)
                     example = f"{features.ids[i]}: {modality.detail[i]}"

@@ -111,7 +111,12 @@ def test_the_command_line_takes_what_a_config_stands_for(tmp_path):
     config = parse(
         corpora={
             "ie": {"standin": {"seed": 3, "gap": {"visual": 0.5}}, "cap": {"neutral": 9}},
-            "mine": {"manifest": str(csv), "downmix": True, "extract": ["acoustic", "lexical"]},
+            "mine": {
+                "manifest": str(csv),
+                "downmix": True,
+                "extract": ["acoustic", "lexical"],
+                "privacy": "strict",
+            },
         },
         profiles={"own": {"base": "embedded"}},
         profile="own",
@@ -129,7 +134,8 @@ def test_the_command_line_takes_what_a_config_stands_for(tmp_path):
     ends = ["--manifest", "m.csv", "--out", "f.h5", "--shard", "0/2"]
     read = accepted("extract", [*ends, *commands.extract_flags("mine", config, "c.yaml")])
     assert (read["profile"], str(read["config"]), read["downmix"]) == ("own", "c.yaml", True)
-    assert read["modalities"] == "acoustic,lexical"
+    assert (read["modalities"], read["name_no_clips"]) == ("acoustic,lexical", True)
+    assert "--name-no-clips" not in commands.extract_flags("ie", config, "c.yaml")
     (run,) = config.runs.values()
     ends = ["--source", "a.h5", "--target", "b.h5", "--out", "r.json"]
     read = accepted("train", [*ends, *to_flags(run)])

@@ -356,6 +356,21 @@ def test_too_many_failed_is_told_after_writing(manifest, profile, tmp_path):
     assert "1 unreadable" in run_extraction(manifest, out, profile=profile, max_failed=0.34)
 
 
+def test_clips_are_not_named_where_that_is_not_wanted(manifest, profile, tmp_path):
+    rows = [*dialogue(1), {"id": "secret_id", "path": "secret_name.mp4", "text": "i am"}]
+    write_csv(manifest, rows)
+    out = tmp_path / "out.h5"
+    with pytest.raises(TooManyFailedError, match=r"1 clips failed.*\(--max-failed\)\n") as told:
+        run_extraction(manifest, out, profile=profile, name_clips=False)
+    again = run_extraction(manifest, out, profile=profile, max_failed=1.0, name_clips=False)
+    for said in (str(told.value), again):
+        assert "1 unreadable" in said
+        assert "secret" not in said
+    assert "secret_id: no such file" in run_extraction(
+        manifest, out, profile=profile, max_failed=1.0
+    )
+
+
 def test_modality_absent_everywhere_is_left_out_and_its_model_not_loaded(
     manifest, profile, tmp_path, monkeypatch
 ):

@@ -42,6 +42,18 @@ def test_targets(folder, target, expected):
     assert plan(folder, target) == expected
 
 
+def test_pictures_are_made_where_asked_for_and_never_of_a_corpus_kept_private(folder):
+    asked = {"report": {"thumbnails": True}, "methods": ["supervised"], "pairs": ["ie2msp"]}
+    write_config(folder, **asked)
+    assert plan(folder, "results/report.html")["contact_sheets"] == 2
+    write_config(
+        folder,
+        **asked,
+        corpora={"ie": {"standin": True, "privacy": "strict"}, "msp": {"standin": True}},
+    )
+    assert plan(folder, "results/report.html")["contact_sheets"] == 1
+
+
 def test_a_pair_that_is_not_listed_can_be_asked_for(folder):
     write_config(folder, pairs=["ie2msp"], methods=["supervised"])
     expected = {**FEATURES, "train": 1, "pair": 1}

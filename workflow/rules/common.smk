@@ -199,11 +199,15 @@ def report_features():
 
 
 def report_sheets():
-    """Folders of contact sheets for the report: none unless the config asks for thumbnails."""
+    """Folders of contact sheets for the report: none unless the config asks for thumbnails.
+
+    Never of a corpus whose privacy is strict.
+    """
     if not CONFIG.report.thumbnails:
         return []
     used = sorted({name for pair in CONFIG.pairs for name in source_target(pair)})
-    made = [name for name in used if not CONFIG.corpora[name].features]
+    corpora = {name: CONFIG.corpora[name] for name in used}
+    made = [n for n, c in corpora.items() if not c.features and c.privacy != "strict"]
     return [f"results/contact_sheets/{name}" for name in made]
 
 
