@@ -41,15 +41,15 @@ SlurmdSpoolDir={folder}/spool-%n
 StateSaveLocation={folder}/state
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd-%n.log
-SlurmctldPort=16817
+SlurmctldPort={ports[0]}
 SlurmdTimeout=20
 SlurmctldTimeout=30
 InactiveLimit=0
 KillWait=3
 MinJobAge=3600
 GresTypes=gpu
-NodeName=n0 NodeHostname={host} NodeAddr=127.0.0.1 Port=17001 CPUs=2 RealMemory=9000 Gres=gpu:2
-NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port=17002 CPUs=2 RealMemory=9000 Gres=gpu:2
+NodeName=n0 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=2 RealMemory=9000 Gres=gpu:2
+NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=2 RealMemory=9000 Gres=gpu:2
 PartitionName=main Nodes=n0,n1 Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
 """
 
@@ -67,18 +67,31 @@ def why_not() -> str:
     return ""
 
 
+def free_ports(n: int = 3) -> list[int]:
+    """Ports of this lab alone: daemons of an earlier one, still ending, must not speak to it."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(n)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
 class SlurmLab:
     """The cluster; `stop` ends it, running jobs included."""
 
     def __init__(self, folder: Path):
         self.folder = folder
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._write_config()
-        self._start_munge()
-        self._start("slurmctld", "slurmctld", "-D", "-c", "-i")
-        for node in NODES:
-            self.start_node(node)
-        self.wait_for_nodes()
+        try:
+            self._write_config()
+            self._start_munge()
+            self._start("slurmctld", "slurmctld", "-D", "-c", "-i")
+            for node in NODES:
+                self.start_node(node)
+            self.wait_for_nodes()
+        except BaseException:
+            self.stop()
+            raise
 
     def start_node(self, node: str) -> None:
         """Start a node's slurmd, the first time or again."""
@@ -137,7 +150,7 @@ class SlurmLab:
             os.mknod(device, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
             gpus.append(device)
         texts = {
-            "slurm.conf": CONFIG.format(host=host, folder=self.folder),
+            "slurm.conf": CONFIG.format(host=host, folder=self.folder, ports=free_ports()),
             "gres.conf": f"NodeName=n0 Name=gpu File={gpus[0]},{gpus[1]}\n"
             f"NodeName=n1 Name=gpu File={gpus[2]},{gpus[3]}\n",
             "cgroup.conf": "CgroupPlugin=cgroup/v1\n",

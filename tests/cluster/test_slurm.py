@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[1]))
@@ -191,19 +192,27 @@ def test_ctrl_c_empties_the_queue_and_a_kill_costs_no_finished_shard(lab, models
     targets = ("features/one.h5", "features/two.h5")
     process = start(folder, *targets)
     wait_until(lambda: running_extractions(lab), process, folder)
-    os.killpg(process.pid, signal.SIGINT)
+    # Once, as a terminal does; `timeout` would pass on what it gets.
+    psutil.Process(process.pid).children()[0].send_signal(signal.SIGINT)
     assert process.wait(timeout=60) != 0
     end_s = time.monotonic() + 30
     while lab.jobs("running,pending,completing"):
         assert time.monotonic() < end_s, lab.jobs()
         time.sleep(0.5)
 
+    n_jobs = len(lab.jobs())
+
+    def finished_shards() -> list[list[str]]:
+        done = [job for job in lab.jobs("completed") if job[4].startswith("rule_extract")]
+        return [job for job in done if int(job[0]) > n_jobs]
+
     process = start(folder, *targets)
-    wait_until(lambda: any(folder.glob("features/shards/*/[0-9]*.h5")), process, folder)
+    wait_until(finished_shards, process, folder)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait(timeout=30)
     for job in lab.jobs("running,pending"):  # as the docs say: look for jobs that live on
         lab.ask("scancel", job[0])
+    time.sleep(5)  # a job that is cancelled takes its unfinished files away
     finished = {p: p.stat().st_mtime_ns for p in folder.glob("features/shards/*/[0-9]*.h5")}
     finished |= {p: p.stat().st_mtime_ns for p in folder.glob("manifests/*.csv")}
     unlocked = snakemake(folder, "--unlock")
