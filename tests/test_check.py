@@ -102,7 +102,7 @@ DEFECTS: dict[str, tuple[Callable[[h5py.File], None], str]] = {
     "label too high": (item("utterances/label", 1, 4), r"b: label 4 is none of -1 .* to 3"),
     "label too low": (item("utterances/label", 2, -2), "c: label -2 is none of"),
     "split": (put("utterances/split", ["train", "dev", "dev", "test"]),
-              r"b: split 'dev' is unknown; use train, val, test \(and 1 more rows\)"),
+              r"b: split 'dev' is unknown; use train, val, test \(and 1 more row\)"),
     "end before start": (item("utterances/start_s", 1, 2.5), "b: end_s 2 ≤ start_s 2.5"),
     "negative start": (item("utterances/start_s", 1, -1), "b: start_s is below 0"),
     "endless": (item("utterances/end_s", 1, np.inf), "b: end_s is infinite"),
