@@ -67,9 +67,8 @@ def predict(
 def _manifest(clips: Path, work: Path) -> Path:
     """A manifest of the clips in `work`; every row is to be predicted, no label is read."""
     import dataclasses
-    import os
 
-    from amanda.store.manifest import read_manifest, write_manifest
+    from amanda.store.manifest import read_manifest, rebase_from, write_manifest
 
     work.mkdir(parents=True, exist_ok=True)
     listing = clips
@@ -80,14 +79,10 @@ def _manifest(clips: Path, work: Path) -> Path:
         listing.unlink(missing_ok=True)
         draft = draft_manifest(clips, listing, classes=())
         for problem in draft.problems:
-            typer.echo(f"left out: {problem}", err=True)
+            typer.echo(problem, err=True)
     elif not clips.exists():
         raise InputError(f"{clips}: no such file or folder; name clips to predict")
-    step = os.path.relpath(os.path.abspath(listing.parent), os.path.realpath(work))
-
-    def moved(path: str) -> str:
-        return os.path.join(step, path) if path else path
-
+    moved = rebase_from(listing.parent, work)
     rows = (
         dataclasses.replace(
             row, label="", split="test", path=moved(row.path), audio_path=moved(row.audio_path)

@@ -11,7 +11,6 @@ import csv
 import hashlib
 import importlib.util
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -21,7 +20,7 @@ from typing import NamedTuple
 
 from amanda.store.atomic import atomic_path
 from amanda.store.errors import InputError
-from amanda.store.manifest import Utterance, check_manifest
+from amanda.store.manifest import Utterance, check_manifest, rebase_from
 from amanda.store.names import CLASSES, unfit_name
 from amanda.store.wording import counted
 from corpora.recordings import AUDIO, VIDEO, Recording, find_recordings, is_usable, shared_segments
@@ -311,12 +310,7 @@ def _grouped(rows: Sequence[Utterance]) -> list[Utterance]:
 
 def _moved(row: Utterance, folder: Path, out: Path) -> Utterance:
     """Paths relative to the CSV's folder instead of the corpus's."""
-    # `..` steps up from where a link leads, so the CSV's folder is resolved.
-    step = os.path.relpath(os.path.abspath(folder), os.path.realpath(out.parent))
-
-    def move(path: str) -> str:
-        return os.path.join(step, path) if path and step != os.curdir else path
-
+    move = rebase_from(folder, out.parent)
     return replace(row, path=move(row.path), audio_path=move(row.audio_path))
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from amanda.store.atomic import atomic_path
 from amanda.store.errors import InputError, nearest
-from amanda.store.manifest import Utterance, check_manifest, write_manifest
+from amanda.store.manifest import Utterance, check_manifest, rebase_from, write_manifest
 from amanda.store.names import SPLITS, check_corpus_name
 from amanda.store.splits import SPLIT_RULES, over_cap, paper_split, speaker_split
 from corpora.account import Account, folder_of, read_corpus
@@ -73,7 +73,7 @@ def build_manifest(
         listed = "; ".join(f"{n} {reason}" for reason, n in reasons.most_common(3))
         raise InputError(f"{root}: no utterance is left{': ' + listed if listed else ''}")
     split_of = _split(rows, split, split_seed, root)
-    rebase = _rebase_from(folder_of(root), out.parent)
+    rebase = rebase_from(folder_of(root), out.parent)
     rows = [
         dataclasses.replace(
             row,
@@ -151,21 +151,6 @@ def _split(rows: Sequence[Utterance], rule: str, seed: int, root: Path) -> dict[
             f"(first '{without[0]}'); use --split paper or speaker"
         )
     return {row.id: row.split for row in rows}
-
-
-def _rebase_from(corpus: Path, manifests: Path) -> Callable[[str], str]:
-    """A function from paths relative to `corpus` to paths relative to `manifests`.
-
-    Absolute paths stay, and so does "".
-    """
-    # `..` steps up from where a link leads, so the manifest's folder is resolved; the corpus's is
-    # not, so that a link to it may be pointed elsewhere.
-    step = os.path.relpath(os.path.abspath(corpus), os.path.realpath(manifests))
-
-    def rebase(path: str) -> str:
-        return os.path.join(step, path) if path and step != os.curdir else path
-
-    return rebase
 
 
 def _counts(rows: Sequence[Utterance], classes: Sequence[str]) -> dict[str, dict[str, int]]:

@@ -11,7 +11,7 @@ import csv
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,21 @@ def manifest_classes(manifest: Path) -> tuple[str, ...]:
         return CLASSES
     fits = isinstance(classes, list) and classes and all(isinstance(c, str) for c in classes)
     return tuple(classes) if fits else CLASSES
+
+
+def rebase_from(old: Path, new: Path) -> Callable[[str], str]:
+    """A function from paths relative to the folder `old` to paths relative to the folder `new`.
+
+    Absolute paths stay, and so does "".
+    """
+    # `..` steps up from where a link leads, so the new folder is resolved; the old one is not, so
+    # that a link to it may be pointed elsewhere.
+    step = os.path.relpath(os.path.abspath(old), os.path.realpath(new))
+
+    def rebase(path: str) -> str:
+        return os.path.join(step, path) if path and step != os.curdir else path
+
+    return rebase
 
 
 def resolve_path(manifest: Path, path: str) -> Path:
