@@ -3,7 +3,6 @@
 The models are small and random; what the stages compute is tested elsewhere.
 """
 
-import csv
 import json
 import os
 import signal
@@ -14,13 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from small_models import write_models, write_recording
-from workflow_runs import command, snakemake, write_config
-
-from amanda.store.names import CLASSES
+from small_models import write_models
+from workflow_runs import command, snakemake, write_clips, write_config
 
 pytestmark = pytest.mark.slow
-N_FILES, CLIPS_A_FILE, CLIP_S = 6, 8, 0.4
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +24,7 @@ def folder(tmp_path_factory):
     """A working folder with a config and clips in a few recordings."""
     folder = tmp_path_factory.mktemp("workflow")
     profile = write_models(folder / "models")
-    write_clips(folder / "mine")
+    write_clips(folder / "mine", clips_a_file=8)
     extract = ["acoustic", "lexical"]
     corpora = {
         "ie": {"standin": {"utterances": 24}, "extract": extract},
@@ -45,35 +41,6 @@ def folder(tmp_path_factory):
         shards=2,
     )
     return folder
-
-
-def write_clips(folder: Path) -> None:
-    folder.mkdir()
-    rows = []
-    for number in range(N_FILES):
-        file = f"{number}.wav"
-        write_recording(folder / file, CLIPS_A_FILE * CLIP_S, picture=False, seed=number)
-        for clip in range(CLIPS_A_FILE):
-            label = CLASSES[(number + clip) % 4]
-            text = label if label != "neutral" else "home"
-            split = ("train", "train", "train", "train", "val", "test")[number]
-            start_s = clip * CLIP_S
-            rows.append(
-                {
-                    "id": f"{number}_{clip}",
-                    "path": file,
-                    "start_s": start_s,
-                    "end_s": start_s + CLIP_S,
-                    "text": text,
-                    "label": label,
-                    "speaker": f"speaker {number}",
-                    "split": split,
-                }
-            )
-    with open(folder / "clips.csv", "w", newline="") as out:
-        writer = csv.DictWriter(out, list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
 
 
 def interrupt(folder: Path, when: Callable[[], bool], how: signal.Signals) -> None:

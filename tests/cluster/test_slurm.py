@@ -4,7 +4,6 @@ AMANDA_SLURM_LAB=1 asks for it, since it starts daemons. Each call of snakemake 
 `timeout -k`, so that nothing can hang.
 """
 
-import csv
 import json
 import os
 import signal
@@ -21,16 +20,14 @@ import pytest
 sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 from slurm_lab import SlurmLab, why_not
-from small_models import write_models, write_recording
-from workflow_runs import ROOT, snakemake, write_config
+from small_models import write_models
+from workflow_runs import ROOT, snakemake, write_clips, write_config
 
 from amanda.store.features import FeatureFile
-from amanda.store.names import CLASSES
 
 WHY_NOT = why_not() if os.environ.get("AMANDA_SLURM_LAB") else "AMANDA_SLURM_LAB is not set"
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)]
 
-N_FILES, CLIPS_A_FILE, CLIP_S = 6, 4, 0.4
 LIMIT_S = 900
 FLAGS = (
     *("--workflow-profile", str(ROOT / "profiles/slurm"), "--latency-wait", "15"),
@@ -53,31 +50,7 @@ def models(tmp_path_factory) -> Path:
 def new_folder(folder: Path, models: Path) -> Path:
     """A working folder with two corpora of 24 clips each, sound and text, two shards each."""
     for corpus, seed in (("one", 0), ("two", 100)):
-        (folder / corpus).mkdir(parents=True)
-        rows = []
-        for number in range(N_FILES):
-            length_s = CLIPS_A_FILE * CLIP_S
-            write_recording(
-                folder / corpus / f"{number}.wav", length_s, picture=False, seed=seed + number
-            )
-            for clip in range(CLIPS_A_FILE):
-                label = CLASSES[(number + clip) % 4]
-                rows.append(
-                    {
-                        "id": f"{number}_{clip}",
-                        "path": f"{number}.wav",
-                        "start_s": clip * CLIP_S,
-                        "end_s": (clip + 1) * CLIP_S,
-                        "text": label if label != "neutral" else "home",
-                        "label": label,
-                        "speaker": f"speaker {number}",
-                        "split": ("train", "train", "train", "train", "val", "test")[number],
-                    }
-                )
-        with open(folder / corpus / "clips.csv", "w", newline="") as out:
-            writer = csv.DictWriter(out, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        write_clips(folder / corpus, clips_a_file=4, seed=seed)
     wanted = {"manifest": "{}/clips.csv", "extract": ["acoustic", "lexical"]}
     write_config(
         folder,
