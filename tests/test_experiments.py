@@ -203,7 +203,8 @@ def test_before_anything_is_trained_time_comes_from_the_stated_measure(folder):
     assert "stated measure" in text
 
 
-def test_the_papers_corpora_are_known_by_their_counts():
+def test_the_papers_corpora_are_known_by_their_counts(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # features that the demo left in the clone would be counted
     config = {
         "corpora": {"ie": {"root": "a"}, "msp": {"root": "b"}},
         "budget": "paper",
