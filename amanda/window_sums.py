@@ -16,7 +16,7 @@ from amanda.batches import Packed
 
 _FRAMES_AT_ONCE = 2048
 _LONG_FRAMES = 32
-_FRAMES_STEP, _ROWS_STEP = 16, 64
+_PRODUCT_FRAMES, _FRAMES_STEP, _ROWS_STEP = 256, 16, 64
 
 Weight = Float[Tensor, "taps_channels dim"]
 Wanted = Bool[Tensor, "n kernels_channels"]
@@ -166,17 +166,22 @@ def _product(
 ) -> Float[Tensor, "time rows"]:
     """(values[start:stop] − common) @ rows.T, multiplied in the number format of `rows`.
 
-    In bfloat16 a few more frames are taken: oneDNN compiles a kernel for each new shape, so shapes
-    must be few.
+    In bfloat16, some frames at a time and perhaps a few more than asked for: oneDNN compiles a kernel
+    for each new shape and keeps it, so shapes must be few or memory grows with the training.
     """
     if rows.dtype == torch.float32:
         frames = values[start:stop]
         return (frames if common is None else frames - common) @ rows.T
-    n_frames = stop - start + (start - stop) % _FRAMES_STEP
-    begin = max(0, min(start, len(values) - n_frames))
-    frames = values[begin : begin + n_frames]
-    frames = frames if common is None else frames - common
-    return (frames.to(rows.dtype) @ rows.T)[start - begin : stop - begin].float()
+    responses = values.new_empty(stop - start, len(rows))
+    for begin in range(start, stop, _PRODUCT_FRAMES):
+        end = min(begin + _PRODUCT_FRAMES, stop)
+        n_frames = end - begin + (begin - end) % _FRAMES_STEP
+        first = max(0, min(begin, len(values) - n_frames))
+        frames = values[first : first + n_frames]
+        frames = frames if common is None else frames - common
+        product = frames.to(rows.dtype) @ rows.T
+        responses[begin - start : end - start] = product[begin - first : end - first]
+    return responses
 
 
 def _blocks(packed: Packed) -> Iterator[range]:
