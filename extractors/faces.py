@@ -24,6 +24,7 @@ from extractors.boxes import Detections, decode_boxes, keep_best
 from extractors.compute import BatchSize, Compute
 from extractors.s3fd_boxes import OVERLAP as S3FD_OVERLAP
 from extractors.s3fd_boxes import vectorised_postprocess
+from extractors.winograd import accelerate
 
 MEAN_BGR = (104.0, 117.0, 123.0)
 
@@ -103,6 +104,9 @@ class RetinaFace:
 class S3fd:
     """S3FD (Zhang et al. 2017), the detector of face-alignment and of the paper.
 
+    In float32 on a CPU its wide convolutions are those of `extractors.winograd`, to rounding the
+    same.
+
     Args:
         batch_size: frames at once; None: by memory on a GPU, 4 on a CPU.
         compute: precision and the like; default: exact, on `device`.
@@ -127,7 +131,10 @@ class S3fd:
         from face_alignment.detection.sfd.net_s3fd import s3fd
 
         self.compute = compute or Compute(device=device)
-        self.network = self.compute.place(_load(s3fd(), weights, "S3FD"))
+        network = _load(s3fd(), weights, "S3FD")
+        if device.type == "cpu" and self.compute.precision == "fp32" and not self.compute.compile:
+            accelerate(network)
+        self.network = self.compute.place(network)
         self._forward = self.compute.compiled(self.network)
         self.device, self.threshold = device, threshold
         self.batch = _batch_size(device, batch_size, self.CPU_BATCH)
