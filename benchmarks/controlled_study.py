@@ -300,7 +300,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("results/controlled-study"))
     parser.add_argument("--utterances", type=int, default=240, help="a corpus")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=40, help="as the demo's config")
+    parser.add_argument("--epochs", type=int, default=20, help="as the demo's config")
     parser.add_argument("--batch-size", type=int, default=32, help="as the demo's config")
     parser.add_argument("--cells", default="", help="only these, as none,light1,shift3")
     parser.add_argument("--project", action="store_true", help="print the projection alone")

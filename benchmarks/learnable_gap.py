@@ -113,7 +113,7 @@ def main() -> None:
     parser.add_argument("pairs", nargs="+", help="for example ie2msp")
     parser.add_argument("--features", type=Path, default=Path("features"))
     parser.add_argument("--split-seeds", type=int, default=5)
-    parser.add_argument("--epochs", type=int, default=40, help="as the demo's config")
+    parser.add_argument("--epochs", type=int, default=20, help="as the demo's config")
     parser.add_argument("--batch-size", type=int, default=32, help="as the demo's config")
     parser.add_argument("--work", type=Path, help="where finished trainings are kept")
     arguments = parser.parse_args()
