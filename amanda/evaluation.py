@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from amanda.batches import LabelledSplit, Packer, Rows, UnlabelledSplit
 from amanda.networks import Model, Outputs
-from amanda.records import LAST, ORACLE, Selection, TestRows
+from amanda.records import LAST, ORACLE, Evaluation, Selection, TestRows
 from amanda.store.names import JOINT
 from amanda.training_data import TrainingData
 from amanda.validators import VALIDATORS, ValidatorInputs, select_epoch, validate
@@ -34,21 +34,6 @@ class Predictions:
 
     probabilities: Mapping[str, Float32[np.ndarray, "n classes"]]
     features: Float32[np.ndarray, "n dim"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Evaluation:
-    """One epoch.
-
-    Attributes:
-        epoch: counted from 1.
-        validators: those that could be computed, by name.
-        test: branch to probabilities of the target's test rows.
-    """
-
-    epoch: int
-    validators: Mapping[str, float]
-    test: Mapping[str, Float32[np.ndarray, "n classes"]]
 
 
 @torch.no_grad()

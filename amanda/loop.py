@@ -17,11 +17,11 @@ from torch import Tensor, nn
 
 from amanda import networks
 from amanda.batches import Batch, Packer, batch_stream, steps_per_epoch
-from amanda.evaluation import Evaluation, Evaluator, predict
+from amanda.evaluation import Evaluator, predict
 from amanda.methods import method_class
 from amanda.methods._base import Context, Method, Step, Terms, alignment_losses
 from amanda.networks import Model
-from amanda.records import EpochRecord
+from amanda.records import EpochRecord, Evaluation
 from amanda.settings import RunSettings
 from amanda.store.errors import AmandaError
 from amanda.store.names import JOINT

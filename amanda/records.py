@@ -18,6 +18,21 @@ LAST, ORACLE = "last", "oracle"
 
 
 @dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What the model says at the end of an epoch.
+
+    Attributes:
+        epoch: counted from 1.
+        validators: those that could be computed, by name.
+        test: branch to probabilities of the target's test rows.
+    """
+
+    epoch: int
+    validators: Mapping[str, float]
+    test: Mapping[str, Float32[np.ndarray, "n classes"]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class EpochRecord:
     """One epoch: means over its steps, and validators after its last step.
 

@@ -13,9 +13,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from amanda.evaluation import Evaluation
 from amanda.metrics import count_confusion, weighted_f1
-from amanda.records import ORACLE, TestRows
+from amanda.records import ORACLE, Evaluation, TestRows
 from amanda.store.names import JOINT
 from amanda.validators import VALIDATORS
 

@@ -27,8 +27,6 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Float, Int
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
 
 from amanda.metrics import count_confusion, weighted_f1
 
@@ -202,6 +200,10 @@ def _density_ratio(
     mean, scale = both.mean(axis=0), both.std(axis=0)
     scale[scale == 0] = 1.0
     domain = np.repeat([0, 1], [len(source), len(target)])
+    # Imported here: tables and reports need the names of validators only, not seconds of imports.
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
     classifier = LogisticRegression(max_iter=100)
     with warnings.catch_warnings():
         # 100 steps of L-BFGS place the boundary; the last digits would not change a weight's use.

@@ -166,8 +166,8 @@ def _product(
 ) -> Float[Tensor, "time rows"]:
     """(values[start:stop] − common) @ rows.T, multiplied in the number format of `rows`.
 
-    In bfloat16, some frames at a time and perhaps a few more than asked for: oneDNN compiles a kernel
-    for each new shape and keeps it, so shapes must be few or memory grows with the training.
+    In bfloat16, some frames at a time and perhaps a few more than asked for: oneDNN compiles a
+    kernel for each new shape and keeps it, so shapes must be few or memory grows all the time.
     """
     if rows.dtype == torch.float32:
         frames = values[start:stop]

@@ -5,6 +5,8 @@ import hashlib
 import json
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -405,3 +407,11 @@ def test_a_full_disk_leaves_no_result_file(tmp_path, monkeypatch):
         fake_method_result(tmp_path / "r.json", *files, seeds=1, n_epochs=2)
     assert not (tmp_path / "r.json").exists()
     assert not [p for p in tmp_path.iterdir() if ".tmp" in p.name]
+
+
+def test_tables_and_reports_need_no_torch():
+    """Their jobs are many and short; importing torch takes longer than a table."""
+    modules = "amanda.results, amanda.tables, amanda.comparison, amanda.report.page"
+    code = f"import sys, {modules}; print(sorted({{'torch', 'sklearn'}} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

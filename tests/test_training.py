@@ -14,13 +14,21 @@ import pytest
 import torch
 from small_features import write_corpus, write_pair
 
-from amanda.evaluation import Evaluation, select
+from amanda.evaluation import select
 from amanda.loading import load_training_data
 from amanda.loop import lr_share, train
 from amanda.methods import method_class
 from amanda.models import load_model, restore
 from amanda.networks import build
-from amanda.records import EpochRecord, RunRecord, Selection, TestRows, read_run, write_run
+from amanda.records import (
+    EpochRecord,
+    Evaluation,
+    RunRecord,
+    Selection,
+    TestRows,
+    read_run,
+    write_run,
+)
 from amanda.results import check_result, read_result
 from amanda.settings import RunSettings
 from amanda.standardise import column_moments

@@ -7,8 +7,7 @@ import pytest
 from scipy.stats import spearmanr
 from small_features import write_pair
 
-from amanda.evaluation import Evaluation
-from amanda.records import TestRows
+from amanda.records import Evaluation, TestRows
 from amanda.settings import RunSettings
 from amanda.training import train_method
 from amanda.validator_quality import judge, rank_correlation, score_epochs
