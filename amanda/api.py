@@ -52,7 +52,7 @@ def train(
         **settings: of `RunSettings`: method, surrogate, seeds, epochs, standardise, ...
 
     Returns:
-        The result: `to_text()`, `plot_alignment()`, `file` with every figure, `path`.
+        What came out, with `to_text()`, `plot_alignment()`, every figure in `file`, and `path`.
 
     Raises:
         InputError: an unknown setting (the nearest is named), a value out of range, or files that

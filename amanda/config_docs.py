@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -65,7 +66,7 @@ def documentation() -> str:
             _table(RunSettings, of_train),
             f"\n`variant: release` changes the defaults to {release}.",
             "\n## `experiments`\n",
-            "What `results/paper.html` trains (docs/reproducing-the-paper.md).\n",
+            "What `results/paper.html` trains ([the paper’s tables](reproducing-the-paper.md)).\n",
             _table(ExperimentsConfig),
             "\n## `report`\n",
             _table(ReportConfig),
@@ -102,6 +103,7 @@ def _default(field: FieldInfo) -> str:
 
 def _meaning(field: FieldInfo) -> str:
     text = (field.description or "").replace("|", "\\|")
+    text = re.sub(r"docs/([a-z-]+\.md)", r"[\1](\1)", text)  # a link on the page
     choices = _choices(field.annotation)
     return f"{text} One of {', '.join(f'`{c}`' for c in choices)}." if choices else text
 

@@ -50,11 +50,11 @@ class FeatureFile:
     ...     features.modality("acoustic").read(np.arange(8))
 
     Attributes:
-        ids, split, speaker, group, text, source: N texts each; "" where the file has none.
+        ids: (N,) texts, as `split`, `speaker`, `group`, `text` and `source`; "" for none.
         label: (N,) index into `label_names`, -1 for none.
-        start_s, end_s: (N,) within the source; NaN where unknown.
+        start_s: (N,) within the source, as `end_s`; NaN where unknown.
         modalities: those stored, in the order acoustic, visual, lexical, then others by name.
-        corpus, profile, origin: what the file says of itself.
+        corpus: what the file says of itself, as `profile` and `origin`.
         attrs: every attribute of the root.
 
     Raises:
