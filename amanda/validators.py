@@ -65,11 +65,13 @@ class Validator:
 
     Attributes:
         title: its name on a page.
+        meaning: what it measures, in a few words, and who proposed it.
         direction: whether the largest or the smallest value is chosen.
         score: the value of one epoch; None when it cannot be computed (an empty val split).
     """
 
     title: str
+    meaning: str
     direction: Direction
     score: Callable[[ValidatorInputs], float | None]
 
@@ -152,12 +154,45 @@ def deep_embedded_validation(inputs: ValidatorInputs) -> float | None:
 
 
 VALIDATORS: Mapping[str, Validator] = {
-    "source_val_f1": Validator(title="Source-val F1", direction="max", score=source_val_f1),
-    "entropy": Validator(title="Entropy", direction="min", score=entropy),
-    "im": Validator(title="IM", direction="max", score=information_maximisation),
-    "snd": Validator(title="SND", direction="max", score=soft_neighbourhood_density),
-    "bnm": Validator(title="BNM", direction="max", score=batch_nuclear_norm),
-    "dev": Validator(title="DEV", direction="min", score=deep_embedded_validation),
+    "source_val_f1": Validator(
+        title="Source-val F1",
+        meaning="weighted F1 on the source’s labelled val split",
+        direction="max",
+        score=source_val_f1,
+    ),
+    "entropy": Validator(
+        title="Entropy",
+        meaning="mean entropy of the target predictions (Morerio et al. 2018)",
+        direction="min",
+        score=entropy,
+    ),
+    "im": Validator(
+        title="IM",
+        meaning="information maximisation: sure one by one, diverse together (Musgrave et al. "
+        "2022)",
+        direction="max",
+        score=information_maximisation,
+    ),
+    "snd": Validator(
+        title="SND",
+        meaning="soft neighbourhood density: target predictions form dense clusters (Saito et al. "
+        "2021)",
+        direction="max",
+        score=soft_neighbourhood_density,
+    ),
+    "bnm": Validator(
+        title="BNM",
+        meaning="batch nuclear norm of the target predictions (Cui et al. 2020)",
+        direction="max",
+        score=batch_nuclear_norm,
+    ),
+    "dev": Validator(
+        title="DEV",
+        meaning="deep embedded validation: source-val loss, weighted by how much a row looks like "
+        "the target (You et al. 2019)",
+        direction="min",
+        score=deep_embedded_validation,
+    ),
 }
 
 

@@ -172,6 +172,7 @@ def _page(corpus: str, chosen: Sequence[Chosen], n_sheets: int) -> str:
 def _page_parts(corpus: str, n: int, several: int, without: int, n_sheets: int) -> Iterator[str]:
     yield (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{corpus}: chosen faces</title><style>{_STYLE}</style></head><body>"
         f"<h1>{corpus}: chosen faces</h1>"
         f"<p>{n:,} utterances, the most doubtful first: {without:,} without a face, {several:,} "
@@ -186,7 +187,8 @@ def _page_parts(corpus: str, n: int, several: int, without: int, n_sheets: int) 
     )
     for number in range(n_sheets):
         name = _sheet(Path(), number).name
-        yield f'<figure><img src="{name}" alt="Sheet {number + 1}" loading="lazy"></figure>'
+        image = f'<img src="{name}" alt="Sheet {number + 1}" loading="lazy">'
+        yield f'<figure><a href="{name}">{image}</a></figure>'
     yield "</body></html>\n"
 
 
@@ -196,6 +198,7 @@ _STYLE = """
 body { margin: 2rem auto; max-width: 78rem; padding: 0 1.5rem; background: var(--paper);
   color: var(--ink); font: 1rem/1.6 system-ui, sans-serif; }
 h1 { font: 600 2rem/1.2 Charter, Georgia, serif; } p { max-width: 68ch; }
-pre { padding: .8rem 1rem; border: 1px solid var(--rule); border-radius: .3rem; max-width: 40ch; }
+pre { padding: .8rem 1rem; border: 1px solid var(--rule); border-radius: .3rem; max-width: 40ch;
+  overflow-x: auto; }
 figure { margin: 1.5rem 0; } img { width: 100%; border: 1px solid var(--rule); }
 """

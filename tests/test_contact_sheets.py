@@ -93,6 +93,7 @@ def test_the_sheet_shows_boxes_of_both_persons(corpus):
 def test_the_page_stays_where_it_is(corpus):
     folder, _, _ = corpus
     html = (folder / "sheets" / "index.html").read_text(encoding="utf-8")
+    assert 'name="viewport"' in html  # else a phone shows it as a desk, in tiny letters
     assert 'src="sheet_001.png"' in html
     assert "http" not in html
     assert "1 without a face, 2 with several persons" in html

@@ -163,6 +163,15 @@ def test_figures_are_the_files_for_print(made, text):
     assert figure.data_uri in text
     assert "Weighted F1 against the weight α2" in figure.title
     assert "Figure 2. " in text
+    assert str(folder) not in text
+    assert "<code>alpha2_ie2msp.svg</code>" in text
+
+
+def test_the_text_has_no_marks_of_another_language(text):
+    said = re.sub(r"<(script|style|pre).*?</\1>|<.*?>", "", text, flags=re.S)
+    assert "`" not in said
+    assert "C_s" not in said
+    assert "supervised:train" not in said
 
 
 def test_what_cannot_be_shown_is_told(made, tmp_path):

@@ -210,6 +210,16 @@ def test_nothing_is_wider_than_the_screen(page, width, report):
     assert page.evaluate(f"{root}.scrollWidth") <= page.evaluate(f"{root}.clientWidth") <= width
 
 
+def test_no_figure_is_too_small_to_read_on_a_phone(page, report):
+    page.open(report, width=390)
+    drawn = "[...document.querySelectorAll('figure.plot svg')]"
+    scales = page.evaluate(
+        f"{drawn}.map(s => s.getBoundingClientRect().width / s.viewBox.baseVal.width)"
+    )
+    assert len(scales) > 3
+    assert min(scales) >= 0.79  # letters of 10 are 8 pixels high
+
+
 def test_it_prints_without_what_only_a_screen_can_use(page):
     page.send("Emulation.setEmulatedMedia", media="print")
     try:

@@ -17,13 +17,14 @@ _MIXED = "lower in some runs and not in others for"
 _NEVER = "lower in no run, so that the claim does not hold here, for"
 _KINDS = (_ALWAYS, _MIXED, _NEVER)
 
-INTRODUCTION = (
+INTRODUCTION = Markup(
     "The claim of balance, as a number: with each modality’s share of the sum of the alignment "
     "losses (Eq. 9, the joint one left out), the imbalance index is 0 where all shares are equal "
     "and 1 where one modality has all. It is measured on the whole train splits with the last "
     "epoch’s model. The floor is the index that sampling alone would give if both domains were "
-    "one. The relative index is of losses over ‖C_s‖·‖C_t‖, which do not fall when representations "
-    "shrink."
+    "one. The relative index is of losses over ‖C<sub>s</sub>‖·‖C<sub>t</sub>‖, which do not fall "
+    "when representations shrink. The proxy A-distance is 2(1 − 2ε), ε the held-out error of a "
+    "linear classifier that tells the two domains apart: 0 where it cannot, 2 where it always can."
 )
 JOINT_TERM = (
     "ψ of the joint term: the joint covariance holds the single ones as diagonal blocks, so its "
@@ -110,7 +111,8 @@ def verdict(methods: Mapping[str, Sequence[BalanceResult]]) -> list[str]:
 
 
 def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "−")
+    points = round(value, 2)
+    return f"{points:+.2f}".replace("-", "−") if points else "0.00"
 
 
 def introduction() -> Markup:

@@ -28,7 +28,9 @@ def quality_table(caption: Text, found: Mapping[str, Sequence[SelectionQuality]]
         rows.append(
             [
                 title,
-                "–" if correlation is None or name == LAST else f"{correlation:+.2f}",
+                "–"
+                if correlation is None or name == LAST
+                else f"{correlation:+.2f}".replace("-", "−"),
                 "–" if regret is None else f"{100 * regret:.1f}",
             ]
         )

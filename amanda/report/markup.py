@@ -1,8 +1,9 @@
 """HTML in pieces: tables, figures, notes. Everything that is not `Markup` is escaped."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from markupsafe import Markup, escape
 
@@ -102,9 +103,21 @@ def note(text: Text) -> Markup:
     return Markup('<p class="note">{}</p>').format(text)
 
 
-def code(text: str) -> Markup:
+def code(text: Text) -> Markup:
     """Commands to copy."""
     return Markup('<pre tabindex="0"><code>{}</code></pre>').format(text)
+
+
+def commands(lines: Sequence[str]) -> Markup:
+    """Commands to copy, one a line; a narrow screen does not break an option after its dashes."""
+    shown = (
+        Markup(" ").join(
+            Markup("<span>{}</span>").format(word) if word.startswith("-") else word
+            for word in line.split(" ")
+        )
+        for line in lines
+    )
+    return code(Markup("\n").join(shown))
 
 
 def details(summary: Text, content: Markup) -> Markup:
@@ -120,6 +133,22 @@ def small(text: Text) -> Markup:
 def percent(value: float | None, digits: int = 1) -> str:
     """'57.6' for .576, '–' for None."""
     return "–" if value is None else f"{100 * value:.{digits}f}"
+
+
+def label_use(uses: Iterable[str]) -> str:
+    """What touched target labels before testing, as `target_labels_used` of a result has it.
+
+    >>> label_use(["supervised:train,val"])
+    'Target labels were used before testing by: supervised (train, val).'
+    """
+    parts = (use.partition(":") for use in sorted(set(uses)))
+    said = [f"{who} ({what.replace(',', ', ')})" for who, _, what in parts]
+    return f"Target labels were used before testing by: {'; '.join(said)}."
+
+
+def shown_path(path: Path) -> str:
+    """A path as the user gave it; of an absolute one its name alone, since folders name people."""
+    return path.name if path.is_absolute() else path.as_posix()
 
 
 def sort_key(text: Text) -> str | None:

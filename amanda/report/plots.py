@@ -338,9 +338,9 @@ def _to_markup(fig: Figure, alternative: str) -> Markup:
     svg = svg.replace('href="#', f'href="#{_ID}').replace("url(#", f"url(#{_ID}")
     svg = re.sub(r"\n\s*", " ", svg)
     width = float(fig.get_figwidth() * 72)
-    opening = Markup('<svg role="img" aria-label="{}" style="max-width:{}px" viewBox').format(
-        alternative, f"{1.2 * width:.0f}"
-    )
+    opening = Markup(
+        '<svg role="img" aria-label="{}" style="max-width:{}px;--least:{}px" viewBox'
+    ).format(alternative, f"{1.2 * width:.0f}", f"{0.8 * width:.0f}")
     # Safe: matplotlib wrote it, and it escapes the texts it draws.
     return Markup(re.sub(r"<svg.*?viewBox", lambda _: str(opening), svg, count=1, flags=re.S))
 

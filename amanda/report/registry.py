@@ -145,6 +145,11 @@ def by_standing(
     return compared, [(UPPER_BOUND, bounds)] if bounds else []
 
 
+def bounds_last(pair: Pair) -> list[MethodResult]:
+    """The methods of a pair, those that were trained with target labels after the others."""
+    return sorted(pair.file.methods, key=is_upper_bound)
+
+
 def is_upper_bound(method: MethodResult) -> bool:
     """Whether a method was trained with target labels, so that it bounds and does not compete."""
     return any(use.startswith(f"{method.method}:") for use in method.target_labels_used)

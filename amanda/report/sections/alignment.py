@@ -12,6 +12,9 @@ from amanda.report.registry import Pair, section
 from amanda.result_schema import MethodResult
 from amanda.store.names import JOINT
 
+SPAN = 1e12
+"""Largest over smallest loss on the axis: what is smaller still is 0 but for rounding."""
+
 
 @section("alignment", "Alignment losses over training", scope="pair", order=40)
 def alignment(pair: Pair) -> Markup | str:
@@ -22,7 +25,10 @@ def alignment(pair: Pair) -> Markup | str:
     losses = {m.run_id: by_epoch(m, "alignment") for m in methods}
     finite = [values[values > 0] for s in losses.values() for values in s.values()]
     positive = np.concatenate(finite) if finite else np.ones(1)
-    limits = (float(positive.min()) / 1.3, float(positive.max()) * 1.3) if len(positive) else None
+    limits = None
+    if len(positive):
+        highest = float(positive.max())
+        limits = (max(float(positive.min()), highest / SPAN) / 1.3, highest * 1.3)
     panels = []
     for method in methods:
         series = losses[method.run_id]
@@ -53,7 +59,7 @@ def alignment(pair: Pair) -> Markup | str:
                     "the steps of an epoch. Two panels a method: each modality’s share of the sum "
                     "over the modalities, as in the paper’s Figure 3, where perfect balance is the "
                     "grey line; and the losses themselves, the joint representation included, on "
-                    "one scale for all methods."
+                    "one scale for all methods (a loss of nearly 0 is below it)."
                 )
             ),
             figure(
@@ -62,6 +68,7 @@ def alignment(pair: Pair) -> Markup | str:
                 panels,
             ),
             _last_epoch(pair, methods),
+            _flat_note(methods),
             note(
                 "Two batches of one and the same distribution do not give 0 either, since a "
                 "covariance of a batch is noisy; and a loss that is not divided by its scale "
@@ -101,33 +108,71 @@ def shares(
     }
 
 
-def _last_epoch(pair: Pair, methods: list[MethodResult]) -> Markup:
-    """Shares at the last epoch, and the loss relative to the covariances' size."""
-    names = [name for name in by_epoch(methods[0], "alignment") if name != JOINT]
-    head: list[Row] = [
-        [
-            "",
-            Cell("Share of the sum", span=len(names)),
-            Cell("Relative loss", css="ruled", span=len(names)),
-        ],
-        ["Method", *names, *_apart(names)],
+def flat_modalities(method: MethodResult) -> dict[str, int]:
+    """Of how many runs a modality's representation no longer varies at the last epoch.
+
+    Its covariance is 0 in one domain or in both, and was not in an earlier epoch; so its loss is
+    small or 0 although nothing is aligned.
+    """
+    found = {}
+    for name, values in by_epoch(method, "alignment_relative").items():
+        varied = (values > 0).any(axis=1)  # NaN where one domain varies and the other does not
+        n_flat = int((varied & ~(values[:, -1] > 0)).sum())
+        if n_flat and name != JOINT:
+            found[name] = n_flat
+    return found
+
+
+def _flat_note(methods: list[MethodResult]) -> Markup | str:
+    said = [
+        f"{method.label}: {name} in {n_flat} of {len(method.runs)} runs"
+        for method in methods
+        for name, n_flat in flat_modalities(method).items()
     ]
+    if not said:
+        return ""
+    return note(
+        Markup(
+            "<b>Representations that no longer vary</b> at the last epoch, all utterances of a "
+            "domain being mapped to one point: {}. Their covariances are 0, so their losses and "
+            "shares are near 0 without any alignment, and their own classifiers answer one class."
+        ).format("; ".join(said))
+    )
+
+
+def _last_epoch(pair: Pair, methods: list[MethodResult]) -> Markup:
+    """The loss relative to the covariances' size; shares too, unless "Balance, measured" has them
+    of the whole splits."""
+    names = [name for name in by_epoch(methods[0], "alignment") if name != JOINT]
+    with_shares = not any(run.balance for method in methods for run in method.runs)
+    head: list[Row] = [["Method", *names]]
+    if with_shares:
+        head = [
+            [
+                "",
+                Cell("Share of the sum", span=len(names)),
+                Cell("Relative loss", css="ruled", span=len(names)),
+            ],
+            ["Method", *names, *_apart(names)],
+        ]
     rows: list[Row] = []
     for method in methods:
         share = shares(by_epoch(method, "alignment"))
-        relative = by_epoch(method, "alignment_relative")
-        rows.append(
-            [
-                method.label,
-                *(_mean(share.get(name), ".2f") for name in names),
-                *_apart([_mean(relative.get(name), ".3f") for name in names]),
-            ]
-        )
+        relative = {
+            name: np.where(values > 0, values, np.nan)
+            for name, values in by_epoch(method, "alignment_relative").items()
+        }
+        scaled = [_mean(relative.get(name), ".3f") for name in names]
+        if with_shares:
+            shown = [_mean(share.get(name), ".2f") for name in names]
+            rows.append([method.label, *shown, *_apart(scaled)])
+        else:
+            rows.append([method.label, *scaled])
+    what = "share of each modality in the sum, and its loss" if with_shares else "loss"
     caption = Markup(
-        "<b>{}, last epoch</b>, mean over the runs: share of each modality in the sum, and its "
-        "loss over ‖C<sub>s</sub>‖·‖C<sub>t</sub>‖, which does not change when representations "
-        "shrink."
-    ).format(pair.title)
+        "<b>{}, last epoch</b>, mean over the runs: {} over ‖C<sub>s</sub>‖·‖C<sub>t</sub>‖, which "
+        "does not change when representations shrink; – where they no longer vary."
+    ).format(pair.title, what)
     return table(caption, head, rows)
 
 

@@ -5,7 +5,7 @@ from markupsafe import Markup
 
 from amanda.records import LAST
 from amanda.report.markup import Cell, Row, Text, small, table
-from amanda.report.registry import Pair, is_upper_bound, section
+from amanda.report.registry import Pair, bounds_last, is_upper_bound, section
 from amanda.result_schema import MethodResult
 
 
@@ -14,7 +14,7 @@ def confusion(pair: Pair) -> Markup | str:
     """One matrix a method, summed over seeds."""
     if not pair.labelled:
         return ""
-    matrices = Markup("").join(_matrix(pair, method) for method in pair.file.methods)
+    matrices = Markup("").join(_matrix(pair, method) for method in bounds_last(pair))
     return Markup(
         "<p>Last epoch, counts summed over the {} runs. Rows are true classes; a cell’s percentage "
         "is of its row, and so is its shade.</p>"

@@ -3,7 +3,8 @@
 from markupsafe import Markup
 
 from amanda.report.corpora import CorpusStatistics
-from amanda.report.markup import Cell, Row, Text, note, percent, table
+from amanda.report.glossary import CORPORA, corpus_title
+from amanda.report.markup import Cell, Row, Text, note, paragraphs, percent, table
 from amanda.report.registry import Page, section
 from amanda.store.names import SPLITS, STANDIN
 
@@ -12,15 +13,23 @@ from amanda.store.names import SPLITS, STANDIN
 def corpora(page: Page) -> Markup:
     """Counts by class and split, durations, speakers and the state of each modality."""
     return Markup("").join(
-        Markup('<section class="corpus"><h3>{}{}</h3>{}{}{}</section>').format(
-            corpus.corpus,
+        Markup('<section class="corpus"><h3>{}{}</h3>{}{}{}{}</section>').format(
+            corpus_title(corpus.corpus, corpus.origin),
             Markup(' <span class="badge">stand-in</span>') if corpus.origin == STANDIN else "",
+            _about(corpus),
             _counts(corpus),
             _modalities(corpus),
             Markup("").join(note(text) for text in (_speakers(corpus), *corpus.notes)),
         )
         for corpus in page.corpora
     )
+
+
+def _about(corpus: CorpusStatistics) -> Markup | str:
+    """What a corpus that is known by name holds; of a generated one the head says it."""
+    if corpus.corpus not in CORPORA or corpus.origin == STANDIN:
+        return ""
+    return paragraphs(CORPORA[corpus.corpus][1])
 
 
 def _counts(corpus: CorpusStatistics) -> Markup:
@@ -79,15 +88,15 @@ def _modalities(corpus: CorpusStatistics) -> Markup:
     rows: list[Row] = [
         [
             name,
-            Cell(modality.model, css="text"),
+            Cell(modality.model, css="text wrap"),
             *(f"{modality.status.get(status, 0):,}" for status in statuses),
             "–" if modality.coverage is None else f"{percent(modality.coverage)}%",
         ]
         for name, modality in corpus.modalities.items()
     ]
     caption = Markup(
-        "<b>Modalities</b>: utterances by status, and the share of frames with evidence (a face, "
-        "for visual) in usable utterances."
+        "<b>Modalities</b>: the model that read them, utterances by status, and the share of "
+        "frames with evidence (a face, for visual) in usable utterances."
     )
     return table(caption, [head], rows)
 

@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 from amanda.records import LAST
 from amanda.report.markup import Cell, Row, Text, note, paragraphs, table
-from amanda.report.registry import Pair, section
+from amanda.report.registry import Pair, bounds_last, section
 from amanda.result_schema import MethodResult, SplitInfo
 
 N_SHADES = 4
@@ -25,7 +25,7 @@ def marginals(pair: Pair) -> Markup:
     if pair.labelled:
         known.append(_row("Target test, true", _shares(test), names))
     predicted = [
-        _row(method.label, _predicted(method, names), names) for method in pair.file.methods
+        _row(method.label, _predicted(method, names), names) for method in bounds_last(pair)
     ]
     caption = Markup(
         "<b>{}: share of each class</b>, percent; predictions at the last epoch, mean over {} runs."

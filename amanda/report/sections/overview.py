@@ -4,8 +4,10 @@ from markupsafe import Markup
 
 from amanda.records import LAST
 from amanda.report.differences import difference, find_baseline, is_direct_transfer
-from amanda.report.markup import Cell, Text, bullets, paragraphs, table
+from amanda.report.glossary import explain_methods
+from amanda.report.markup import Cell, Text, bullets, label_use, paragraphs, table
 from amanda.report.registry import UPPER_BOUND, Page, Pair, is_upper_bound, section
+from amanda.report.sections.alignment import flat_modalities
 from amanda.result_text import percent, split_sentence
 
 
@@ -20,8 +22,9 @@ def overview(page: Page) -> Markup:
         "modalities, as Amanda’s surrogates do (A-N with p&nbsp;&gt;&nbsp;1, A-L), help over "
         "adding up the alignment losses (A-N with p&nbsp;=&nbsp;1)?"
     )
-    return Markup("{}{}<h3>What these figures can show</h3>{}").format(
-        paragraphs(question), _summary(page), bullets(_limits(page))
+    names = {method.method for pair in page.pairs for method in pair.file.methods}
+    return Markup("{}{}<h3>What these figures can show</h3>{}<h3>The methods</h3>{}").format(
+        paragraphs(question), _summary(page), bullets(_limits(page)), explain_methods(names)
     )
 
 
@@ -73,11 +76,7 @@ def _limits(page: Page) -> list[Text]:
             "result.",
         ]
     if used := sorted({use for pair in page.pairs for use in pair.file.target_labels_used}):
-        said = [
-            f"{who} ({what.replace(',', ', ')})"
-            for who, _, what in (u.partition(":") for u in used)
-        ]
-        items.append(f"Target labels were used before testing by: {'; '.join(said)}.")
+        items.append(label_use(used))
     return items
 
 
@@ -97,8 +96,23 @@ def _limits_of(pair: Pair) -> list[Text]:
         "<b>{}</b>: tested on {} labelled utterances; {}. A single accuracy on so many utterances "
         "is known to about ±{} points, before any difference between speakers."
     ).format(pair.title, n, split_sentence(pair.file.features.target), f"{resolution:.0f}")
-    gain = _gain(pair)
-    return [size, Markup("<b>{}</b>: {}").format(pair.title, gain)] if gain else [size]
+    said = [text for text in (_gain(pair), _collapsed(pair)) if text]
+    return [size, *(Markup("<b>{}</b>: {}").format(pair.title, text) for text in said)]
+
+
+def _collapsed(pair: Pair) -> str:
+    """Which modalities were lost in training, and by which methods."""
+    lost: dict[str, list[str]] = {}
+    for method in pair.file.methods:
+        for modality in flat_modalities(method):
+            lost.setdefault(modality, []).append(method.label)
+    if not lost:
+        return ""
+    said = "; ".join(f"{modality} in runs of {', '.join(who)}" for modality, who in lost.items())
+    return (
+        f"representations that no longer vary at the last epoch: {said}. Those runs worked without "
+        "that modality, and their balance means little."
+    )
 
 
 def _gain(pair: Pair) -> str:

@@ -2,7 +2,7 @@
 
 from markupsafe import Markup
 
-from amanda.report.markup import paragraphs
+from amanda.report.markup import paragraphs, shown_path
 from amanda.report.paper import PaperPage, PrintedFigure
 from amanda.report.registry import section
 
@@ -14,6 +14,10 @@ _ABOUT = {
         "is perfect balance; lower panels: the losses, the joint representation included. Bands: "
         "range over the runs. A loss that is not divided by its scale falls when representations "
         "shrink, so a falling curve alone is no evidence of better alignment.",
+    ),
+    "confusion": (
+        "",
+        "Last epoch, counts summed over the runs; a cell is percent of its row.",
     ),
     "psi": (
         "",
@@ -42,7 +46,8 @@ def figures(page: PaperPage) -> Markup | str:
 def _figure(figure: PrintedFigure) -> Markup:
     number, about = _ABOUT.get(figure.path.stem.split("_")[0], ("", ""))
     return Markup(
-        '<figure class="print"><img src="{}" alt="{}"><figcaption><b>{}{}.</b> {} '
+        '<figure class="print"><div class="scroll" tabindex="0"><img src="{}" alt="{}"></div>'
+        "<figcaption><b>{}{}.</b> {} "
         "<code>{}</code>, <code>.pdf</code></figcaption></figure>"
     ).format(
         figure.data_uri,
@@ -50,5 +55,5 @@ def _figure(figure: PrintedFigure) -> Markup:
         number and f"{number}. ",
         figure.title,
         about,
-        figure.path.as_posix(),
+        shown_path(figure.path),
     )

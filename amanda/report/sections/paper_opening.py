@@ -5,7 +5,7 @@ from markupsafe import Markup
 from amanda.experiments_budget import BUDGETS
 from amanda.experiments_files import TableFile
 from amanda.experiments_tables import describe
-from amanda.report.markup import Text, bullets, code, details, paragraphs
+from amanda.report.markup import Text, bullets, code, details, label_use, paragraphs
 from amanda.report.paper import UNLIKE, PaperPage
 from amanda.report.registry import section
 
@@ -33,7 +33,7 @@ def opening(page: PaperPage) -> Markup:
         "looks at the target’s test labels, stand apart and named, below Table 3."
     )
     if labels:
-        items.append(f"Target labels were used before testing by: {', '.join(sorted(labels))}.")
+        items.append(label_use(labels))
     parts: list[Text] = [
         paragraphs(
             "Every table of the paper, its figures on the left of each column and ours on the "
@@ -62,8 +62,11 @@ def commands(page: PaperPage) -> Markup | str:
         return ""
     return Markup("{}{}").format(
         paragraphs(
-            "A cell is filled by one result file, which holds every setting; `amanda check FILE` "
-            "computes its scores again from the predictions beside it."
+            Markup(
+                "A cell is filled by one result file, which holds every setting; "
+                "<code>amanda check FILE</code> computes its scores again from the predictions "
+                "beside it."
+            )
         ),
         Markup("").join(blocks),
     )

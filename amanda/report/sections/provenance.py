@@ -1,16 +1,18 @@
 """What made these figures, and the commands that make them again."""
 
 import shlex
-from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from amanda.report.markup import Cell, Row, Text, bullets, code, table
+from amanda.report.markup import Cell, Row, Text, bullets, commands, paragraphs, shown_path, table
 from amanda.report.registry import Page, Pair, section
-from amanda.result_schema import MethodResult
+from amanda.result_schema import CorpusInfo, MethodResult
 from amanda.settings import parse_settings, to_flags
 from amanda.store.errors import InputError
+
+IMPORTED = "imported"
+"""Profile of a feature file that `amanda import` made."""
 
 
 @section("provenance", "Provenance and commands", scope="closing", order=90)
@@ -22,53 +24,64 @@ def provenance(page: Page) -> Markup:
             _methods(page),
             Markup("<h3>Programs</h3>"),
             bullets(_programs(page)),
-            Markup("<h3>Commands</h3><p>The same settings again, from the feature files:</p>"),
-            code("\n".join(_commands(page))),
+            Markup("<h3>Commands</h3>"),
+            _extractions(page),
+            paragraphs("The same settings again, from the feature files:"),
+            commands(_commands(page)),
         ]
     )
 
 
 def _features(page: Page) -> Markup:
-    rows: list[Row] = []
+    groups: list[tuple[Text, list[Row]]] = []
     seen = set()
-    for pair in page.pairs:
-        for info in (pair.file.features.source, pair.file.features.target):
-            if info.file_sha256 in seen:
-                continue
-            seen.add(info.file_sha256)
-            for number, (name, modality) in enumerate(info.modalities.items()):
-                layers = modality.layers
-                listed = ", ".join(map(str, layers)) if isinstance(layers, list) else str(layers)
-                rows.append(
-                    [
-                        info.file if number == 0 else "",
-                        Cell(_short(info.file_sha256) if number == 0 else "", css="text"),
-                        Cell(name, css="text"),
-                        Cell(modality.model, css="text"),
-                        Cell(listed, css="text"),
-                        Cell(_short(modality.sha256), css="text"),
-                    ]
-                )
-    head: Row = [
-        "Feature file",
-        *(Cell(t, css="text") for t in ("sha256", "Modality", "Model", "Layers", "weights sha256")),
+    for info in _corpora(page):
+        if info.file_sha256 in seen:
+            continue
+        seen.add(info.file_sha256)
+        heading = Markup("{}, sha256 {}; profile {}; from the manifest with sha256 {}").format(
+            info.file, _short(info.file_sha256), info.profile or "–", _short(info.manifest_sha256)
+        )
+        rows: list[Row] = []
+        for name, modality in info.modalities.items():
+            layers = modality.layers
+            listed = ", ".join(map(str, layers)) if isinstance(layers, list) else str(layers)
+            rows.append(
+                [
+                    name,
+                    Cell(modality.model, css="text"),
+                    Cell(listed, css="text wrap"),
+                    Cell(_short(modality.sha256), css="text"),
+                ]
+            )
+        groups.append((heading, rows))
+    head: Row = ["Modality", *(Cell(t, css="text") for t in ("Model", "Layers", "weights sha256"))]
+    caption = Markup("<b>Feature files</b> and the models that made them.")
+    return table(caption, [head], [], groups=groups, sortable=False)
+
+
+def _corpora(page: Page) -> list[CorpusInfo]:
+    """Source and target of each pair."""
+    return [
+        info
+        for pair in page.pairs
+        for info in (pair.file.features.source, pair.file.features.target)
     ]
-    return table(Markup("<b>Feature files</b> and the models that made them."), [head], rows)
 
 
 def _methods(page: Page) -> Markup:
     head: Row = [
         "Run",
         *(Cell(t, css="text") for t in ("Method", "Pair", "Modalities", "Device", "Date")),
-        "s a run",
+        "seconds a run",
     ]
     rows: list[Row] = [
         [
             Markup("<code>{}</code>").format(method.run_id),
             Cell(method.label, css="text"),
             Cell(pair.title, css="text"),
-            Cell(", ".join(method.modalities), css="text"),
-            Cell(str(method.provenance.get("device", "")), css="text"),
+            Cell(", ".join(method.modalities), css="text wrap"),
+            Cell(_device(method), css="text"),
             Cell(str(method.provenance.get("created", ""))[:10], css="text"),
             _wall(method),
         ]
@@ -76,6 +89,10 @@ def _methods(page: Page) -> Markup:
         for method in pair.file.methods
     ]
     return table(Markup("<b>Trainings.</b>"), [head], rows, css="dense")
+
+
+def _device(method: MethodResult) -> str:
+    return str(method.provenance.get("device", "")).replace("(1 threads)", "(1 thread)")
 
 
 def _wall(method: MethodResult) -> str:
@@ -100,14 +117,31 @@ def _program(record: dict[str, Any]) -> str:
     )
 
 
+def _extractions(page: Page) -> Markup | str:
+    """How the feature files were made, of those that this program extracted."""
+    lines: dict[str, None] = {}
+    for info in _corpora(page):
+        if info.profile and info.profile != IMPORTED:
+            made = ["amanda", "extract", "--manifest", f"manifests/{info.corpus}.csv"]
+            made += ["--profile", info.profile, "--out", info.file]
+            lines[shlex.join(made)] = None
+    if not lines:
+        return ""
+    said = (
+        "The features, from the manifests of the checksums above (a profile of your own needs the "
+        "config that has it, --config):"
+    )
+    return Markup("{}{}").format(paragraphs(said), commands(list(lines)))
+
+
 def _commands(page: Page) -> list[str]:
     lines = []
     for pair in page.pairs:
         lines += _pair_commands(pair)
-    report = ["amanda", "report", *(_shown(pair.result.path) for pair in page.pairs)]
+    report = ["amanda", "report", *(shown_path(pair.result.path) for pair in page.pairs)]
     for path in page.feature_files:
-        report += ["--features", _shown(path)]
-    return [*lines, shlex.join([*report, "--out", _shown(page.out)])]
+        report += ["--features", shown_path(path)]
+    return [*lines, shlex.join([*report, "--out", shown_path(page.out)])]
 
 
 def _pair_commands(pair: Pair) -> list[str]:
@@ -118,7 +152,7 @@ def _pair_commands(pair: Pair) -> list[str]:
         parts.append(part)
         train = ["amanda", "train", "--source", source, "--target", target, *_flags(method)]
         lines.append(shlex.join([*train, "--out", part]))
-    merge = ["amanda", "merge-results", *parts, "--out", _shown(pair.result.path)]
+    merge = ["amanda", "merge-results", *parts, "--out", shown_path(pair.result.path)]
     return [*lines, shlex.join(merge)]
 
 
@@ -127,11 +161,6 @@ def _flags(method: MethodResult) -> list[str]:
         return to_flags(parse_settings(method.config, method.run_id))
     except InputError:  # a setting of another version of this program
         return ["--method", method.method]
-
-
-def _shown(path: Path) -> str:
-    """A path as the user gave it; of an absolute one its name alone, since folders name people."""
-    return path.name if path.is_absolute() else path.as_posix()
 
 
 def _short(sha256: str) -> Text:

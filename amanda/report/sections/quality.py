@@ -45,8 +45,8 @@ def _faces(found: list[CorpusQuality]) -> Markup | str:
     )
     remark = note(
         f"Close choices are those between several persons whose score is less than {CLOSE:g} above "
-        "the runner-up’s. Which faces they are is on the contact sheets (amanda extract "
-        "--contact-sheets), which are made apart from this page."
+        "the runner-up’s. Which faces they are is on the contact sheets, which "
+        "amanda contact-sheets makes apart from this page."
     )
     return Markup("{}{}").format(table(caption, [head], [], groups=groups), remark if known else "")
 
@@ -121,10 +121,12 @@ def _spread(value: Spread | None, digits: int) -> Text:
 
 
 def _layer(name: str, norm: Spread) -> Text:
+    """A layer has a number, or, of an image network, a description that is too long for a cell."""
     if math.isnan(norm.median):
         return "–"
     figures = f"{_figure(norm.low)} – {_figure(norm.high)}"
-    return Markup("{}{}").format(_figure(norm.median), small(f"{name}: {figures}"))
+    block = f"block {name}: " if name.isdigit() else ""
+    return Markup("{}{}").format(_figure(norm.median), small(f"{block}{figures}"))
 
 
 def _figure(value: float) -> str:

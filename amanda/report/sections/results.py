@@ -9,7 +9,7 @@ from amanda.records import LAST
 from amanda.report.differences import difference, find_baseline, is_direct_transfer, is_plain_sum
 from amanda.report.markup import Cell, Row, Text, figure, note, paragraphs, percent, small, table
 from amanda.report.plots import Dots, dots
-from amanda.report.registry import Pair, by_standing, is_upper_bound, section
+from amanda.report.registry import Pair, bounds_last, by_standing, is_upper_bound, section
 from amanda.result_schema import MethodResult
 from amanda.result_text import percent as score_text
 from amanda.result_text import shared_settings
@@ -44,8 +44,9 @@ def results(pair: Pair) -> Markup:
     rows, groups = by_standing(pair, lambda method: _row(method, [d for _, d in columns]))
     caption = Markup(
         "<b>{}, last epoch</b>, percent: mean ± sample standard deviation over {} runs, each run’s "
-        "value below in the order of the seeds. Δ: difference of weighted F1, in points, with its "
-        "95% interval: to direct transfer, what adapting gains{}."
+        "value below in the order of the seeds. UAR: mean of the classes’ recalls. Δ: difference "
+        "of weighted F1, in points, with its 95% interval: to direct transfer, what adapting "
+        "gains{}."
     ).format(pair.title, pair.n_runs, balancing)
     head: Row = ["Method", *METRICS.values(), *(title for title, _ in columns)]
     return Markup("").join(
@@ -95,14 +96,13 @@ def _signed(value: float) -> str:
 
 def _dots(pair: Pair) -> Markup:
     compared = [m for m in pair.file.methods if not is_upper_bound(m)]
-    bounds = [m for m in pair.file.methods if is_upper_bound(m)]
     rows = [
         Dots(
             label=method.label,
             values=[100 * v for v in method.aggregate[LAST]["weighted_f1"].values if v is not None],
             apart=is_upper_bound(method),
         )
-        for method in (*compared, *bounds)
+        for method in bounds_last(pair)
     ]
     means = [
         m.aggregate[LAST]["weighted_f1"].mean
@@ -122,8 +122,9 @@ def _notes(pair: Pair, differences: list[Differences]) -> Markup:
         adapted = [d for run_id, d in differences[0].items() if d and run_id not in bounds]
         if any(_is_negative(interval) for interval in adapted):
             texts.append(
-                "A difference to direct transfer below 0 is negative transfer: adapting did worse "
-                "than not adapting, with the same inputs."
+                "A difference to direct transfer below 0 (red) is negative transfer: adapting did "
+                "worse than not adapting, with the same inputs. Where its interval reaches above "
+                "0, chance may have made it."
             )
     elif not pair.last_predictions:
         texts.append(

@@ -1,9 +1,12 @@
 """What each way of choosing an epoch would have given."""
 
+from collections.abc import Sequence
+
 from markupsafe import Markup
 
 from amanda.records import LAST, ORACLE
 from amanda.report.choices import quality_table
+from amanda.report.glossary import explain_validators
 from amanda.report.markup import Cell, Row, Text, note, paragraphs, small, table
 from amanda.report.registry import Pair, by_standing, section
 from amanda.result_schema import MethodResult
@@ -60,9 +63,16 @@ def selection(pair: Pair) -> Markup:
             "unlabelled val split, never its test split; the earliest best epoch is taken."
         ),
         table(caption, head, rows, css="dense", groups=groups),
-        explain if with_oracle else "",
+        Markup("{}{}").format(
+            explain if with_oracle else "", note(meanings) if (meanings := _meanings(rules)) else ""
+        ),
         quality_table(worth.format(pair.title), quality),
     )
+
+
+def _meanings(rules: Sequence[str]) -> str:
+    said = explain_validators(rules)
+    return f"Validators (↑ the highest is chosen, ↓ the lowest): {said}" if said else ""
 
 
 def _title(name: str) -> Text:
