@@ -138,3 +138,10 @@ def test_a_difference_that_rounds_to_nothing_has_no_sign():
 
     (said,) = verdict({"A-N (p=1)": [run(0.5)], "A-N (p=2)": [run(0.499)]})
     assert said.endswith("for A-N (p=2) (0.00).")
+
+
+def test_few_test_speakers_are_told_beside_what_is_concluded(tmp_path):
+    methods = [("direct_transfer", "norm:2", 0.3), ("amanda", "norm:2", 0.95)]
+    result, _ = fake_pair(tmp_path, n=120, methods=methods, n_epochs=2, share_speakers=False)
+    said = words(report_of(tmp_path, result))
+    assert "interval: A-N (p=2) (not corrected for several; 2 test speakers make it a rough" in said

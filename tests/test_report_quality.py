@@ -10,6 +10,7 @@ import pytest
 from amanda.report import write_report
 from amanda.report.quality import measure, plain_reason, spread
 from amanda.report.registry import Page, load_sections
+from amanda.report.sections import quality as quality_section
 from amanda.report.sections.quality import quality
 from amanda.store.errors import InputError
 from amanda.store.features import ModalityTable, Ragged, UtteranceTable, write_features
@@ -154,3 +155,11 @@ def test_faces_are_shown_only_where_they_are_asked_for(tmp_path):
     assert "pictures of people" in html
     with pytest.raises(InputError, match="holds no contact sheet"):
         write_report([tmp_path / "x.json"], tmp_path / "r.html", contact_sheets=[tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [(1.8, "1.80"), (0.8491, "0.849"), (20.0, "20.0"), (123.4, "123"), (999.6, "1,000")],
+)
+def test_norms_have_three_digits_and_no_exponent(value, shown):
+    assert quality_section._figure(value) == shown

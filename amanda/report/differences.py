@@ -9,7 +9,10 @@ from amanda.lookup import is_direct_transfer, is_plain_sum
 from amanda.report.registry import Pair
 from amanda.result_schema import MethodResult
 
-__all__ = ["difference", "find_baseline", "is_direct_transfer", "is_plain_sum"]
+__all__ = ["FEW_SPEAKERS", "difference", "find_baseline", "is_direct_transfer", "is_plain_sum"]
+
+FEW_SPEAKERS = 10
+"""Of fewer, resampling says little of other speakers, and the page says so."""
 
 
 def find_baseline(

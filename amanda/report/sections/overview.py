@@ -3,7 +3,7 @@
 from markupsafe import Markup
 
 from amanda.records import LAST
-from amanda.report.differences import difference, find_baseline, is_direct_transfer
+from amanda.report.differences import FEW_SPEAKERS, difference, find_baseline, is_direct_transfer
 from amanda.report.glossary import explain_methods
 from amanda.report.markup import Cell, Text, bullets, label_use, paragraphs, table
 from amanda.report.registry import UPPER_BOUND, Page, Pair, is_upper_bound, section
@@ -50,7 +50,7 @@ def _summary(page: Page) -> Markup | str:
     caption = Markup(
         "<b>Weighted F1 on the target’s test split</b>, percent, mean ± sample standard deviation "
         "over {} runs, model of the last epoch."
-    ).format(" / ".join(dict.fromkeys(pair.n_runs for pair in page.pairs)))
+    ).format(" or ".join(dict.fromkeys(pair.n_runs for pair in page.pairs)))
     return table(caption, [head], compared, groups=[(UPPER_BOUND, bounds)] if bounds else [])
 
 
@@ -139,4 +139,8 @@ def _gain(pair: Pair) -> str:
             f"none of the {len(adapted)} adapted methods differs from direct transfer by more than "
             "the 95% interval of the difference."
         )
-    return f"of {len(adapted)} adapted methods, {'; '.join(parts)} (not corrected for several)."
+    n_speakers = min(interval.n_speakers for _, interval in adapted)
+    few = f"; {n_speakers} test speakers make it a rough guide" if n_speakers < FEW_SPEAKERS else ""
+    return (
+        f"of {len(adapted)} adapted methods, {'; '.join(parts)} (not corrected for several{few})."
+    )

@@ -130,5 +130,9 @@ def _layer(name: str, norm: Spread) -> Text:
 
 
 def _figure(value: float) -> str:
-    """Three significant digits without an exponent."""
-    return f"{value:.3g}" if value < 1000 else f"{value:,.0f}"
+    """Three significant digits without an exponent.
+
+    >>> [_figure(value) for value in (1.8, 20, 123.4, 4567.8)]
+    ['1.80', '20.0', '123', '4,568']
+    """
+    return f"{value:#.3g}".rstrip(".") if value < 999.5 else f"{value:,.0f}"

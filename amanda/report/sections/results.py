@@ -6,7 +6,13 @@ from markupsafe import Markup
 
 from amanda.intervals import Interval
 from amanda.records import LAST
-from amanda.report.differences import difference, find_baseline, is_direct_transfer, is_plain_sum
+from amanda.report.differences import (
+    FEW_SPEAKERS,
+    difference,
+    find_baseline,
+    is_direct_transfer,
+    is_plain_sum,
+)
 from amanda.report.markup import Cell, Row, Text, figure, note, paragraphs, percent, small, table
 from amanda.report.plots import Dots, dots
 from amanda.report.registry import Pair, bounds_last, by_standing, is_upper_bound, section
@@ -150,7 +156,7 @@ def _how_intervals_are_made(interval: Interval) -> str:
         return (
             "All test utterances are of one speaker, which says nothing about others: no intervals."
         )
-    few = f" With {n} speakers they are a rough guide." if n < 10 else ""
+    few = f" With {n} speakers they are a rough guide." if n < FEW_SPEAKERS else ""
     return (
         f"Intervals: percentile bootstrap, 2,000 resamples of the {n} test speakers (utterances "
         "whose speaker is unknown stand alone) and of the runs, the same draw for both methods; "

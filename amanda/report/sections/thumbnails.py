@@ -18,9 +18,10 @@ def thumbnails(page: Page) -> Markup | str:
         picture = base64.b64encode((folder / SHEET).read_bytes()).decode("ascii")
         figures.append(
             Markup(
-                '<figure><img src="data:image/png;base64,{}" alt="Contact sheet" '
-                'style="max-width:100%"><figcaption><b>{}</b>: the utterances whose chosen face is '
-                "most doubtful.</figcaption></figure>"
+                '<figure class="sheet"><div class="scroll" tabindex="0">'
+                '<img src="data:image/png;base64,{}" alt="Contact sheet"></div>'
+                "<figcaption><b>{}</b>: the utterances whose chosen face is most doubtful."
+                "</figcaption></figure>"
             ).format(picture, folder.name)
         )
     if not figures:
