@@ -11,6 +11,7 @@ from amanda.report import write_report
 from amanda.report.quality import measure, plain_reason, spread
 from amanda.report.registry import Page, load_sections
 from amanda.report.sections import quality as quality_section
+from amanda.report.sections.provenance import provenance
 from amanda.report.sections.quality import quality
 from amanda.store.errors import InputError
 from amanda.store.features import ModalityTable, Ragged, UtteranceTable, write_features
@@ -153,6 +154,8 @@ def test_faces_are_shown_only_where_they_are_asked_for(tmp_path):
     assert html.count("data:image/png;base64,") == 1
     assert "<b>meld</b>" in html
     assert "pictures of people" in html
+    commands = re.sub("<.*?>", "", str(provenance(asked)))
+    assert "--thumbnails meld --out report.html" in commands
     with pytest.raises(InputError, match="holds no contact sheet"):
         write_report([tmp_path / "x.json"], tmp_path / "r.html", contact_sheets=[tmp_path])
 

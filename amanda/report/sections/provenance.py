@@ -141,6 +141,8 @@ def _commands(page: Page) -> list[str]:
     report = ["amanda", "report", *(shown_path(pair.result.path) for pair in page.pairs)]
     for path in page.feature_files:
         report += ["--features", shown_path(path)]
+    for folder in page.contact_sheets:
+        report += ["--thumbnails", shown_path(folder)]
     return [*lines, shlex.join([*report, "--out", shown_path(page.out)])]
 
 
