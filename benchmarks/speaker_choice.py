@@ -137,12 +137,12 @@ def make_cases(root: Path, glimpse_hz: float) -> tuple[list[Case], dict[str, flo
     from extractors.audio import read_audio_clips
     from extractors.faces import DETECTORS
     from extractors.media import ClipRequest
-    from extractors.profiles import load_profile
+    from extractors.profiles import VisualSettings, load_profile
     from extractors.video import read_video_clips
     from extractors.weights import find
 
     settings = load_profile("embedded").visual
-    assert settings is not None
+    assert isinstance(settings, VisualSettings)
     detector = DETECTORS[settings.detector](
         find(settings.detector_weights).path, device=torch.device("cpu")
     )

@@ -7,7 +7,7 @@ clip becomes pieces that it can run, in batches, without one clip touching anoth
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,6 +17,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from amanda.store.errors import InputError
+from extractors.audio import refused_waveform
 from extractors.base import Extractor, SequenceFeatures
 from extractors.compute import Compute, halving
 from extractors.pretrained import batch_budget, batches_by_length, check_layers, to_numpy
@@ -84,7 +85,7 @@ def build(settings: AcousticSettings, *, device: str | torch.device = "cpu") -> 
     check_layers(settings.layers, encoder.n_blocks, settings.model)
     window, overlap = _window_frames(encoder, settings)
     attrs = {
-        "extractor": "acoustic/1",
+        "extractor": settings.made_by,
         "model": Path(settings.model).name if located.revision == "local" else settings.model,
         "revision": located.revision,
         "sha256": located.sha256,
@@ -193,6 +194,7 @@ class AcousticExtractor:
         self.attrs = attrs
         self.n_layers = len(settings.layers)
         self.width = encoder.width
+        self.least = next(n for n in count(MIN_SAMPLES) if encoder.n_frames(n) >= 1)
 
     def __call__(self, clips: Sequence[Float[np.ndarray, "_"]]) -> list[SequenceFeatures]:
         """Features of each waveform, in the order given.
@@ -236,21 +238,8 @@ class AcousticExtractor:
 
     def _refused(self, clip: np.ndarray) -> SequenceFeatures | None:
         """The empty answer for a waveform that cannot be used, with the reason."""
-        not_finite = int(np.count_nonzero(~np.isfinite(clip)))
-        if len(clip) == 0:
-            status, detail = "no_audio", "the audio has no samples"
-        elif not_finite:
-            status = "unreadable"
-            detail = f"{not_finite} of {len(clip)} samples are NaN or infinite"
-        elif len(clip) < MIN_SAMPLES or self.encoder.n_frames(len(clip)) < 1:
-            status = "too_short"
-            detail = f"{len(clip)} samples at 16 kHz; at least {MIN_SAMPLES} are needed"
-        else:
+        refused = refused_waveform(clip, self.least)
+        if refused is None:
             return None
-        return SequenceFeatures(
-            values=np.zeros((0, self.n_layers, self.width), np.float32),
-            time_s=np.zeros(0),
-            valid=np.zeros(0, bool),
-            status=status,
-            detail=detail,
-        )
+        status, detail = refused
+        return SequenceFeatures.none(self.n_layers, self.width, status=status, detail=detail)

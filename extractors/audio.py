@@ -14,7 +14,7 @@ from pathlib import Path
 import av
 import numpy as np
 import soxr
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 
 from extractors.media import (
     ClipRequest,
@@ -32,6 +32,21 @@ GAP_S = 0.1
 """Timestamps that disagree with the count of samples by less are rounding (Matroska: 1 ms); by
 more, a gap in the recording, which is filled with silence. Also how much shorter than asked a clip
 may be without being called truncated."""
+
+
+def refused_waveform(waveform: Float[np.ndarray, "samples"], least: int) -> tuple[str, str] | None:
+    """Status and reason of a waveform that no extractor can use; None for the others.
+
+    Args:
+        least: samples that the first frame of features needs.
+    """
+    if not len(waveform):
+        return "no_audio", "the audio has no samples"
+    if not_finite := int(np.count_nonzero(~np.isfinite(waveform))):
+        return "unreadable", f"{not_finite} of {len(waveform)} samples are NaN or infinite"
+    if len(waveform) < least:
+        return "too_short", f"{len(waveform)} samples at 16 kHz; at least {least} are needed"
+    return None
 
 
 def read_audio_clips(

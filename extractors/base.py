@@ -36,6 +36,26 @@ class SequenceFeatures:
     extra: Mapping[str, np.ndarray] = field(default_factory=dict)
     row: Mapping[str, Any] = field(default_factory=dict)
 
+    @classmethod
+    def none(
+        cls,
+        n_layers: int,
+        width: int,
+        *,
+        status: str,
+        detail: str,
+        extra: Mapping[str, np.ndarray] | None = None,
+    ) -> "SequenceFeatures":
+        """No frame, and why."""
+        return cls(
+            values=np.zeros((0, n_layers, width), np.float32),
+            time_s=np.zeros(0),
+            valid=np.zeros(0, bool),
+            status=status,
+            detail=detail,
+            extra=extra or {},
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class Glimpses:
@@ -98,9 +118,14 @@ class VideoClip:
 class Extractor(Protocol):
     """`clips` are texts (str), 16 kHz mono float32 waveforms, or `VideoClip`s, by modality.
 
+    An empty clip (no text, no samples, no frames) gets no frame and a reason, and so does any other
+    that cannot be used: it must not cost the clips beside it. A value that is NaN or infinite stops
+    the run.
+
     Attributes:
         n_layers, width: shape of each frame's features.
-        attrs: extractor, model, revision, sha256, layers, rate_hz, dtype, preprocessing.
+        attrs: extractor, model, revision, sha256, layers, rate_hz, dtype, preprocessing. Files are
+            paired where they agree, so every setting that changes features is in one of them.
     """
 
     modality: str

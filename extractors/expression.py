@@ -51,7 +51,7 @@ def build_network(settings: VisualSettings, *, device: torch.device) -> Expressi
         known = nearest(kind, list(NETWORKS))
         raise InputError(f"visual.model '{settings.model}': no such face network; {known}")
     if settings.network_weights is None:
-        raise InputError(settings.missing_weights)
+        raise InputError(settings.lacking)
     located = find(settings.network_weights, settings.revision)
     network = NETWORKS[kind](settings, located, settings.compute(device))
     if settings.crop_px not in (None, network.crop_px):

@@ -1,7 +1,6 @@
 """What one extraction is: a manifest, a profile, options; what all its shards have in common."""
 
 import hashlib
-import importlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,8 +18,9 @@ from amanda.store.names import MODALITIES, RECORDED, STANDIN
 from extractors import EXTRACT_VERSION
 from extractors.audio import RESAMPLER
 from extractors.base import Extractor
-from extractors.profiles import Profile
+from extractors.profiles import AcousticSettings, LexicalSettings, Profile
 from extractors.provenance import library_versions, source_checksums
+from extractors.registry import build_extractor
 from extractors.sources import Reader, present_modalities
 from extractors.speaker_fixes import FaceFixes, read_fixes
 from extractors.video import FRAME_RULE
@@ -88,10 +88,9 @@ class Job:
 
         def build() -> Extractor:
             if modality not in self._extractors:
-                # Imported when used: a corpus without text needs no tokenizers.
-                module = importlib.import_module(f"extractors.{modality}")
-                section = getattr(self.profile, modality)
-                self._extractors[modality] = module.build(section, device=str(self.device))
+                section = self.profile.section(modality)
+                assert section is not None
+                self._extractors[modality] = build_extractor(modality, section, str(self.device))
             return self._extractors[modality]
 
         return build
@@ -105,8 +104,10 @@ class Job:
         """One sentence for each model that was not trained on a language of the corpus."""
         warnings = []
         for modality in ("lexical", "acoustic"):
-            if modality in self.modalities:
-                section = getattr(self.profile, modality)
+            section = self.profile.section(modality)
+            if modality in self.modalities and isinstance(
+                section, LexicalSettings | AcousticSettings
+            ):
                 found = (
                     language_warning(modality, section, language) for language in self.languages
                 )

@@ -86,7 +86,7 @@ def build(settings: LexicalSettings, *, device: str | torch.device = "cpu") -> E
         f"{compute.precision_note}"
     )
     attrs = {
-        "extractor": "lexical/1",
+        "extractor": settings.made_by,
         "model": Path(settings.model).name if located.revision == "local" else settings.model,
         "revision": located.revision,
         "sha256": located.sha256,
@@ -268,10 +268,9 @@ class LexicalExtractor:
         )
 
     def _empty(self) -> SequenceFeatures:
-        return SequenceFeatures(
-            values=np.zeros((0, self.n_layers, self.width), np.float32),
-            time_s=np.zeros(0),
-            valid=np.zeros(0, bool),
+        return SequenceFeatures.none(
+            self.n_layers,
+            self.width,
             status="empty_text",
             detail="the text has no word",
             extra={

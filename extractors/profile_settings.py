@@ -1,6 +1,6 @@
 """The settings of a profile's sections: text, speech, faces; each with its meaning and default."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
@@ -21,9 +21,10 @@ SPEED_FIELDS = frozenset(
 )
 """Fields that change how fast features are made, and the features by rounding at most."""
 ADDED: dict[str, dict[str, Any]] = {
-    "lexical": {"precision": "fp32", "pooling": "none"},
-    "acoustic": {"precision": "fp32", "pool_frames": 1},
+    "lexical": {"extractor": "lexical", "precision": "fp32", "pooling": "none"},
+    "acoustic": {"extractor": "acoustic", "precision": "fp32", "pool_frames": 1},
     "visual": {
+        "extractor": "visual",
         "precision": "fp32",
         "layers": None,
         "last_block": "normed",
@@ -33,8 +34,8 @@ ADDED: dict[str, dict[str, Any]] = {
         "speaker_weights": None,
     },
 }
-"""Fields that came later, with the values that do what was done before. Those are not hashed, so
-that features made without them are still known as what they are."""
+"""By extractor, fields that came later, with the values that do what was done before. Those are not
+hashed, so that features made without them are still known as what they are."""
 LANDMARKS = "fan-2d"
 
 
@@ -53,7 +54,56 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class _ModelSettings(Settings):
+class Section(Settings):
+    """A modality's section of a profile; each extractor's settings are a subclass."""
+
+    VERSION: ClassVar[int] = 1
+    """Raised when the extractor makes something else of the same settings."""
+
+    extractor: str = Field(description="The file of `extractors/` that makes the features.")
+
+    @property
+    def made_by(self) -> str:
+        """The extractor and its version, as `acoustic/1`: the feature file's `extractor`."""
+        return f"{self.extractor}/{self.VERSION}"
+
+    @property
+    def hashed(self) -> dict[str, Any]:
+        """What decides whether features are made again: every setting that changes them."""
+        added = ADDED.get(self.extractor, {})
+        values = {
+            key: value
+            for key, value in self.model_dump(mode="json").items()
+            if key not in SPEED_FIELDS and (key, value) not in added.items()
+        }
+        return {**values, "extractor": self.made_by} if "extractor" in values else values
+
+    @property
+    def weights_used(self) -> list[tuple[str, str | None]]:
+        """(name, revision) of every weight that `amanda weights fetch` is to get."""
+        return []
+
+    @property
+    def lacking(self) -> str:
+        """What must be named before it can run, in a sentence; "" for nothing."""
+        return ""
+
+
+class VisualSection(Section):
+    """A visual section: frames are sampled before an extractor sees a clip."""
+
+    n_frames: int = Field(ge=1, description="Frames sampled evenly over a clip.")
+
+    @property
+    def glimpses_hz(self) -> float:
+        """Grey frames a second that come with the sampled ones, and the sound; 0: none."""
+        return 0.0
+
+
+_EXTRACTOR = "Another file of `extractors/`, with settings of its own ([how](extending.md))."
+
+
+class _ModelSettings(Section):
     """How a model is run."""
 
     precision: Literal["fp32", "tf32", "bf16", "fp16"] = Field(
@@ -81,6 +131,7 @@ class _ModelSettings(Settings):
 class LexicalSettings(_ModelSettings):
     """A text encoder and what is kept of it."""
 
+    extractor: str = Field("lexical", description=_EXTRACTOR)
     model: str = Field(description="Name in `amanda weights list`, hub id, or folder.")
     revision: str | None = Field(None, description="Commit or tag on the hub; default: pinned.")
     layers: Blocks = Field(description="Transformer blocks, 1 the first; 0 is their input.")
@@ -100,10 +151,15 @@ class LexicalSettings(_ModelSettings):
     )
     language: str | None = Field(None, description="The model's, where its card does not say.")
 
+    @property
+    def weights_used(self) -> list[tuple[str, str | None]]:
+        return [(self.model, self.revision)]
+
 
 class AcousticSettings(_ModelSettings):
     """A speech encoder and what is kept of it."""
 
+    extractor: str = Field("acoustic", description=_EXTRACTOR)
     model: str = Field(description="Name in `amanda weights list`, hub id, or folder.")
     revision: str | None = Field(None, description="Commit or tag on the hub; default: pinned.")
     layers: Blocks = Field(description="Transformer blocks, 1 the first; 0 is their input.")
@@ -130,11 +186,17 @@ class AcousticSettings(_ModelSettings):
     )
     language: str | None = Field(None, description="The model's, where its card does not say.")
 
+    @property
+    def weights_used(self) -> list[tuple[str, str | None]]:
+        return [(self.model, self.revision)]
 
-class VisualSettings(_ModelSettings):
+
+class VisualSettings(_ModelSettings, VisualSection):
     """A face detector, a face network, and how many frames a clip gives."""
 
-    n_frames: int = Field(ge=1, description="Frames sampled evenly over a clip.")
+    VERSION: ClassVar[int] = 2
+
+    extractor: str = Field("visual", description=_EXTRACTOR)
     detector: Literal["retinaface", "s3fd"] = Field(description="Face detector.")
     detector_weights: str = Field(
         description="Name in `amanda weights list`, a file, or URL#sha256=HASH."
@@ -210,8 +272,19 @@ class VisualSettings(_ModelSettings):
         return self.weights or (name if hub_id_or_folder else None)
 
     @property
-    def missing_weights(self) -> str:
-        """What to do where `network_weights` is None, in a sentence."""
+    def weights_used(self) -> list[tuple[str, str | None]]:
+        used = [
+            (self.detector_weights, None),
+            (self.network_weights, self.revision),
+            (self.landmarks, None),
+            (self.speaker_weights, None),
+        ]
+        return [(name, revision) for name, revision in used if name is not None]
+
+    @property
+    def lacking(self) -> str:
+        if self.network_weights is not None:
+            return ""
         if self.model != "apvit":
             return (
                 f"visual.weights: name the weights of {self.model} (a file, or a name in `amanda "

@@ -2,7 +2,7 @@
 
 Three come with the package (`builtin_profiles.yaml`): `embedded`, `paper` and `paper_vit`. A
 config's `profiles:` adds more, or changes these. A profile is data only: each extractor takes its
-own section (`extractors.profile_settings`).
+own section (`extractors.profile_settings`), which may name another one (`extractors.registry`).
 """
 
 import hashlib
@@ -13,44 +13,43 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import ValidationError
+from pydantic import SerializeAsAny, ValidationError
 
 from amanda.store.errors import InputError, nearest
+from amanda.store.names import MODALITIES
 from extractors.profile_settings import (
-    ADDED,
-    SPEED_FIELDS,
     AcousticSettings,
     LexicalSettings,
+    Section,
     Settings,
+    VisualSection,
     VisualSettings,
 )
+from extractors.registry import settings_class
 
 
 class Profile(Settings):
     """One way to make features; a modality without a section is not extracted."""
 
     name: str
-    lexical: LexicalSettings | None = None
-    acoustic: AcousticSettings | None = None
-    visual: VisualSettings | None = None
+    lexical: SerializeAsAny[Section] | None = None
+    acoustic: SerializeAsAny[Section] | None = None
+    visual: SerializeAsAny[VisualSection] | None = None
+
+    def section(self, modality: str) -> Section | None:
+        """The settings of one modality; None where it is not extracted."""
+        found: Section | None = getattr(self, modality)
+        return found
 
     @property
     def modalities(self) -> tuple[str, ...]:
         """The modalities it extracts, in the order of the feature file."""
-        named = (("acoustic", self.acoustic), ("visual", self.visual), ("lexical", self.lexical))
-        return tuple(name for name, section in named if section is not None)
+        return tuple(name for name in MODALITIES if self.section(name) is not None)
 
     @property
     def sha256(self) -> str:
         """Hash of every setting that changes features: not the name, nor batch sizes."""
-        content: dict[str, Any] = {}
-        for modality in self.modalities:
-            section = getattr(self, modality).model_dump(mode="json")
-            content[modality] = {
-                key: value
-                for key, value in section.items()
-                if key not in SPEED_FIELDS and (key, value) not in ADDED[modality].items()
-            }
+        content = {name: section.hashed for name in MODALITIES if (section := self.section(name))}
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -60,17 +59,8 @@ class Profile(Settings):
 
     def weights(self) -> list[tuple[str, str | None]]:
         """(name, revision) of every weight it needs; without those that it leaves unnamed."""
-        wanted: list[tuple[str | None, str | None]] = []
-        if self.lexical:
-            wanted.append((self.lexical.model, self.lexical.revision))
-        if self.acoustic:
-            wanted.append((self.acoustic.model, self.acoustic.revision))
-        if self.visual:
-            wanted.append((self.visual.detector_weights, None))
-            wanted.append((self.visual.network_weights, self.visual.revision))
-            wanted.append((self.visual.landmarks, None))
-            wanted.append((self.visual.speaker_weights, None))
-        return [(name, revision) for name, revision in wanted if name is not None]
+        sections = (self.lexical, self.acoustic, self.visual)
+        return [weight for section in sections if section for weight in section.weights_used]
 
 
 @cache
@@ -90,7 +80,7 @@ def load_profile(name: str, config: Path | None = None) -> Profile:
     Looked up in the `profiles:` of `config`, then among the built-in ones; a `name` that ends in
     .yaml or .yml is a file with one profile. In both, `base: NAME` starts from another profile
     and changes only the settings that are written; a config's entry with a built-in's name does
-    so by itself.
+    so by itself. A section that names another `extractor` starts anew.
 
     Raises:
         InputError: no such profile, a file that is not YAML, or a key or value that is wrong.
@@ -147,47 +137,66 @@ def _merged(name: str, entries: dict[str, Any], where: str, seen: tuple[str, ...
     else:
         merged = dict(builtin.get(name, {}))
     for key, value in values.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = {**merged[key], **value} if both else value
+        merged[key] = _joined(key, merged.get(key), value)
     return merged
 
 
+def _joined(modality: str, before: Any, value: Any) -> Any:
+    """A base's section with changes; the settings of one extractor are none of another's."""
+    if not (isinstance(value, dict) and isinstance(before, dict)):
+        return value
+    made_by = before.get("extractor", modality)
+    return {**before, **value} if value.get("extractor", made_by) == made_by else value
+
+
 def _validate(name: str, values: dict[str, Any], where: str) -> Profile:
+    place = f"{where}: profile '{name}': "
     if "name" in values:
-        raise InputError(f"{where}: profile '{name}': leave out 'name', the key is the name")
-    try:
-        profile = Profile(name=name, **values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        place = f"{where}: profile '{name}': "
-        if first["type"] == "extra_forbidden":
-            known = _known_keys(first["loc"])
-            raise InputError(f"{place}unknown key '{key}'; {nearest(key, known)}") from error
-        if first["type"] == "missing":
-            raise InputError(f"{place}{key} is missing; add it, or `base: embedded`") from error
-        raise InputError(f"{place}{key} = {first['input']!r}: {first['msg']}") from error
+        raise InputError(f"{place}leave out 'name', the key is the name")
+    known = [*reversed(MODALITIES), "base"]
+    for key in values:
+        if key not in known:
+            raise InputError(f"{place}unknown key '{key}'; {nearest(str(key), known)}")
+    profile = Profile(
+        name=name,
+        **{  # type: ignore[arg-type]  # each the one that its modality's extractor takes
+            modality: None if section is None else _section(modality, section, place)
+            for modality, section in values.items()
+        },
+    )
     if not profile.modalities:
         raise InputError(f"{where}: profile '{name}' has no section; add lexical, acoustic, visual")
     return profile
 
 
-def _known_keys(loc: tuple[int | str, ...]) -> list[str]:
-    sections: dict[str, type[Settings]] = {
-        "lexical": LexicalSettings,
-        "acoustic": AcousticSettings,
-        "visual": VisualSettings,
-    }
-    section = sections.get(str(loc[0]))
-    if len(loc) > 1 and section is not None:
-        return [f"{loc[0]}.{field}" for field in section.model_fields]
-    return [*sections, "base"]
+def _section(modality: str, values: Any, place: str) -> Section:
+    """A modality's settings, as its extractor takes them."""
+    if not isinstance(values, dict):
+        raise InputError(f"{place}{modality} = {values!r}: write its settings, or null for none")
+    made_by = str(values.get("extractor", modality))
+    try:
+        settings = settings_class(made_by, modality)
+    except InputError as error:
+        raise InputError(f"{place}{modality}.extractor '{made_by}': {error}") from error
+    try:
+        return settings.model_validate({**values, "extractor": made_by})
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join([modality, *(str(part) for part in first["loc"])])
+        if first["type"] == "extra_forbidden":
+            known = nearest(key, [f"{modality}.{field}" for field in settings.model_fields])
+            raise InputError(f"{place}unknown key '{key}'; {known}") from error
+        if first["type"] == "missing":
+            raise InputError(f"{place}{key} is missing; add it, or `base: embedded`") from error
+        raise InputError(f"{place}{key} = {first['input']!r}: {first['msg']}") from error
 
 
 __all__ = [
     "AcousticSettings",
     "LexicalSettings",
     "Profile",
+    "Section",
+    "VisualSection",
     "VisualSettings",
     "builtin_profiles",
     "load_profile",

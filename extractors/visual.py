@@ -50,7 +50,7 @@ def build(settings: VisualSettings, *, device: str = "cpu") -> Extractor:
     asd = load_lr_asd(settings.speaker_weights, where) if settings.speaker_weights else None
     crop = f"{_crop_note(settings, landmarks)}, {network.crop_px} px"
     attrs = {
-        "extractor": "visual/2",
+        "extractor": settings.made_by,
         **network.attrs,
         "rate_hz": 0.0,
         "n_frames": settings.n_frames,

@@ -50,8 +50,10 @@ def fetch_profile(profile: Profile) -> Iterator[str]:
                 yield job.result()
         finally:
             pool.shutdown(cancel_futures=True)
-    if profile.visual is not None and profile.visual.network_weights is None:
-        yield f"lacking   {profile.visual.missing_weights}"
+    for modality in profile.modalities:
+        section = profile.section(modality)
+        if section and section.lacking:
+            yield f"lacking   {section.lacking}"
 
 
 def _absent(wanted: tuple[str, str | None]) -> Weight | None:
