@@ -126,7 +126,8 @@ def _parse(value: str, folder: Path, where: str) -> FaceFix:
 
 def read_picture(path: Path) -> UInt8[np.ndarray, "height width 3"]:
     """A picture as RGB. Raises `InputError` when it is none."""
-    data = cv2.imdecode(np.frombuffer(Path(path).read_bytes(), np.uint8), cv2.IMREAD_COLOR)
+    content = np.frombuffer(Path(path).read_bytes(), np.uint8)
+    data = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
     if data is None:
         raise InputError(f"{path}: cannot be read as a picture")
     return np.ascontiguousarray(data[..., ::-1])

@@ -330,8 +330,9 @@ def test_what_a_users_csv_may_not_say(tmp_path, text, message):
         fixes(tmp_path, text)
 
 
-def test_a_picture_that_is_none(tmp_path):
-    (tmp_path / "ross.jpg").write_text("not a picture")
+@pytest.mark.parametrize("content", [b"not a picture", b""])
+def test_a_picture_that_is_none(tmp_path, content):
+    (tmp_path / "ross.jpg").write_bytes(content)
     with pytest.raises(InputError, match="cannot be read as a picture"):
         fixes(tmp_path, "id,face\na,ross.jpg\n")
 
