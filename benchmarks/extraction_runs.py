@@ -85,7 +85,7 @@ def write_corpus(folder: Path, n_clips: int) -> Path:
     """A manifest of so many clips, ten a video; the videos are copies of one."""
     folder.mkdir()
     first = folder / "0.mp4"
-    _write_video(first)
+    write_video(first, CLIPS_A_VIDEO * CLIP_S)
     for k in range(1, -(-n_clips // CLIPS_A_VIDEO)):
         shutil.copy(first, folder / f"{k}.mp4")
     with open(folder / "corpus.csv", "w", newline="") as file:
@@ -98,9 +98,9 @@ def write_corpus(folder: Path, n_clips: int) -> Path:
     return folder / "corpus.csv"
 
 
-def _write_video(path: Path) -> None:
+def write_video(path: Path, length_s: float) -> None:
+    """Grey that grows lighter, and noise."""
     rng = np.random.default_rng(0)
-    length_s = CLIPS_A_VIDEO * CLIP_S
     with av.open(str(path), "w") as container:
         video = container.add_stream("mpeg4", rate=FPS)
         video.width, video.height, video.pix_fmt = 160, 120, "yuv420p"
