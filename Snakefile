@@ -32,8 +32,16 @@ rule all:
         "results/report.html",
 
 
+onstart:
+    checked(prepare_files, workflow.dag.needrun_jobs())
+    for plan in PLANNED:  # what `amanda progress` reads
+        write_plan(plan, Path(PLAN))
+
+
 onsuccess:
     remove_merged_shards(Path("features"))
+    for line in describe_shard_times(read_shard_times(Path("."), since_s=STARTED_S)):
+        logger.info(line)
 
 
 # Snakemake shows the whole log of a job that failed; what it said comes once more, last.

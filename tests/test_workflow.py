@@ -219,6 +219,25 @@ def test_no_more_is_planned_at_once_than_the_machine_has(folder):
 
 
 @pytest.mark.parametrize(
+    ("flags", "memory", "gpus"),
+    [
+        ((), 900, 0),
+        (("--resources", "mem_mb=700", "gpu=1"), 700, 1),
+        (("--workflow-profile", str(ROOT / "profiles/slurm")), 5000, 1),
+    ],
+)
+def test_a_job_gets_what_this_machine_has_unless_a_scheduler_has_more(folder, flags, memory, gpus):
+    write_config(folder, resources={"train": {"mem_mb": 5000, "gpu": 1}}, methods=["supervised"])
+    machine = "from amanda import device; device.machine_memory_mb = lambda: 1000; "
+    machine += "device.machine_gpus = lambda: 0"
+    done = snakemake(folder, "--dry-run", "results/ie2msp.json", *flags, before=machine)
+    assert done.returncode == 0, done.stdout
+    train = done.stdout.split("rule train:", 1)[1].split("\n\n", 1)[0]
+    assert f"mem_mb={memory}," in train
+    assert re.search(rf"\bgpu={gpus}\b", train)
+
+
+@pytest.mark.parametrize(
     ("command", "verdict"),
     [
         (["snakemake", "--lint"], "your workflow is in a good condition"),

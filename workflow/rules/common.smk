@@ -19,9 +19,17 @@ from amanda.experiments_progress import PLAN, describe_projection, make_plan, me
 from amanda.settings import to_flags
 from amanda.store.errors import InputError
 from amanda.targets import unknown_target
-from amanda.workflow_hooks import last_errors, remove_merged_shards
+from amanda.workflow_hooks import (
+    file_clock_s,
+    last_errors,
+    mend_future_times,
+    refuse_future_files,
+    refuse_read_only,
+    remove_merged_shards,
+)
 from corpora.configured import check_corpora
 from extractors.profiles import load_profile
+from extractors.shard_times import describe_shard_times, read_shard_times
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
@@ -101,12 +109,15 @@ shell.prefix(
     f"set -euo pipefail; export PATH={shlex.quote(str(Path(sys.executable).parent))}:$PATH; "
 )
 
-if workflow.local_exec:
+# Which executor there is, Snakemake does not know yet; those of clusters and clouds are given a number
+# of jobs. A job that was sent there calls snakemake too, and is no main process.
+ON_THIS_MACHINE = workflow.is_main_process and workflow.resource_settings.nodes is None
+if ON_THIS_MACHINE:
     # What is planned at once must fit this machine, whatever number --cores says. Under a cluster
     # engine the scheduler's machines count, not this one.
     limits = {"mem_mb": machine_memory_mb() * 9 // 10, "gpu": machine_gpus()}
     for name, value in limits.items():
-        if workflow.global_resources.get(name) is None:
+        if workflow.global_resources.get(name).value is None:
             workflow.register_resource(name, value)
     asked = workflow.global_resources["_cores"].value
     if asked and asked > machine_cpus():
@@ -116,12 +127,32 @@ if workflow.local_exec:
         )
 
 
+# Snakemake writes its own notes here, and says no clear word where it cannot.
+checked(refuse_read_only, [Path("snakemake")])
+
+
+def prepare_files(jobs):
+    """Before any job runs: what they write can be written, and no file lies in the future."""
+    refuse_read_only(Path(file) for job in jobs for file in job.output)
+    given = [
+        (corpus.manifest, corpus.label_map, corpus.features) for corpus in CONFIG.corpora.values()
+    ]
+    now_s = file_clock_s(Path("."))
+    refuse_future_files((Path(file) for files in given for file in files if file), now_s)
+    mended = mend_future_times(Path("."), now_s)
+    if mended:
+        logger.warning(
+            f"Warning: {mended[0]} was written in the future, as far as the clock says (files like it:"
+            f" {len(mended) - 1}). A clock is or was wrong; they are set to now."
+        )
+
+
 def stage_gpus(stage):
     """GPUs of a job: as configured, else one where this machine has one and the stage can use it."""
     configured = getattr(CONFIG.resources, stage).gpu
     if configured is not None:
         return configured
-    can_use = stage in ("extract", "train") and CONFIG.device != "cpu" and workflow.local_exec
+    can_use = stage in ("extract", "train") and CONFIG.device != "cpu" and ON_THIS_MACHINE
     return int(can_use and machine_gpus() > 0)
 
 

@@ -4,12 +4,6 @@
 # asks for it.
 
 
-# What `amanda progress` reads.
-onstart:
-    for plan in PLANNED:
-        write_plan(plan, Path(PLAN))
-
-
 rule table:
     input:
         cell_files,
