@@ -45,10 +45,10 @@ def test_by_hand(tmp_path):
     assert least_clips(times[:2]) == 255
     assert share_of_extraction(times) == pytest.approx(175 / 200)
     assert describe_shard_times(times) == [
-        "ie: extraction was 80% of the time of its jobs (2), 10.0 s a job to start, 0.222 s a clip; "
-        "85% takes 255 clips a shard, these have 180",
-        "msp: extraction was 95% of the time of its jobs (1), 5.0 s a job to start, 0.950 s a clip; "
-        "85% takes 30 clips a shard, these have 100",
+        "ie: extraction was 80% of the time of its jobs (2), 10.0 s a job to start, 0.222 s a clip;"
+        " 85% takes 255 clips a shard, these have 180",
+        "msp: extraction was 95% of the time of its jobs (1), 5.0 s a job to start, 0.950 s a clip;"
+        " 85% takes 30 clips a shard, these have 100",
     ]
 
 
