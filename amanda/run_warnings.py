@@ -10,6 +10,7 @@ from amanda.store.names import JOINT
 
 MIN_ROWS, ONE_CLASS_SHARE = 10, 0.95
 """From so many predicted test utterances on, so large a share of one class is called a collapse."""
+TRY = "(try standardise: source, a smaller weight of the alignment, or more data)"
 
 
 def file_warnings(files: Sequence[FeatureFile]) -> list[str]:
@@ -27,11 +28,17 @@ def collapse_warnings(runs: Sequence[RunRecord], label_names: Sequence[str]) -> 
     found = []
     for run in runs:
         where = f"seed {run.seed}" + (f", fold {run.fold}" if run.fold else "")
-        said = [text for text in (_one_class(run, label_names), _flat(run)) if text]
-        if said:
+        flat = flat_branches(run)
+        said = [_one_class(run, label_names)]
+        said.append(f"the representations of {', '.join(flat)} no longer vary" if flat else "")
+        what = " and ".join(text for text in said if text)
+        if said[0] or JOINT in flat:
             found.append(
-                f"{where}: {' and '.join(said)}; this training collapsed, so its figures say "
-                "little (try standardise: source, a smaller weight of the alignment, or more data)"
+                f"{where}: {what}; this training collapsed, so its figures say little {TRY}"
+            )
+        elif flat:
+            found.append(
+                f"{where}: {what}; it learned nothing from them and rests on the rest {TRY}"
             )
     return found
 
@@ -49,8 +56,21 @@ def _one_class(run: RunRecord, label_names: Sequence[str]) -> str:
     return f"{100 * share:.0f}% of the test utterances are called {name}"
 
 
-def _flat(run: RunRecord) -> str:
-    """Branches in which a domain's covariance is 0 to rounding, so that Eq. 9 compares nothing."""
+def flat_branches(run: RunRecord) -> list[str]:
+    """Branches in which a domain maps all utterances to one point, so that Eq. 9 compares nothing.
+
+    The relative loss of the last epoch is NaN where one domain's covariance is 0 to rounding, and 0
+    where both are; a branch that never varied (a modality that nobody has) is not meant.
+    """
     last = run.epochs[-1].alignment_relative
-    flat = [branch for branch, value in last.items() if np.isnan(value)]
-    return f"the representations of {', '.join(flat)} no longer vary" if flat else ""
+    varied = {
+        branch
+        for epoch in run.epochs
+        for branch, value in epoch.alignment_relative.items()
+        if value > 0
+    }
+    return [
+        branch
+        for branch, value in last.items()
+        if np.isnan(value) or (value == 0 and branch in varied)
+    ]

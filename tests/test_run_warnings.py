@@ -1,5 +1,7 @@
 """Trainings that collapsed are told, and so is what was warned about when features were made."""
 
+from dataclasses import replace
+
 import h5py
 import numpy as np
 import pytest
@@ -55,7 +57,20 @@ def test_one_class_for_nearly_all(guess, told):
 def test_representations_that_no_longer_vary():
     run = record([0, 1, 2, 3] * 5, {"acoustic": float("nan"), "joint": 0.3}, fold=1)
     (sentence,) = collapse_warnings([run], CLASSES)
-    assert sentence.startswith("seed 2, fold 1: the representations of acoustic no longer vary;")
+    assert sentence.startswith("seed 2, fold 1: the representations of acoustic no longer vary; it")
+    assert "this training collapsed" not in sentence  # the joint branch has the other modalities
+    run = record([0, 1, 2, 3] * 5, {"acoustic": float("nan"), "joint": float("nan")})
+    (sentence,) = collapse_warnings([run], CLASSES)
+    assert "of acoustic, joint no longer vary; this training collapsed" in sentence
+
+
+def test_both_domains_flat_are_told_where_they_varied_before():
+    run = record([0, 1, 2, 3] * 5, {"acoustic": 0.0, "visual": 0.0, "joint": 0.3})
+    assert collapse_warnings([run], CLASSES) == []
+    earlier = replace(run.epochs[0], alignment_relative={"acoustic": 0.5, "visual": 0.0})
+    run = replace(run, epochs=[earlier, *run.epochs])
+    (sentence,) = collapse_warnings([run], CLASSES)
+    assert sentence.startswith("seed 2: the representations of acoustic no longer vary; it learned")
 
 
 def test_what_the_features_were_warned_about_reaches_the_result(tmp_path):
