@@ -100,6 +100,7 @@ bench: setup
 	.venv/bin/python -m benchmarks.training_step
 	.venv/bin/python -m benchmarks.training_run
 	.venv/bin/python -m benchmarks.extraction --parts decode s3fd clip memory estimate
+	.venv/bin/python -m benchmarks.prediction
 
 # The exact environment, from the ranges of pyproject.toml.
 requirements:

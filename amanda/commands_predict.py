@@ -8,6 +8,8 @@ import typer
 
 from amanda.store.errors import InputError, TooManyFailedError
 
+_CLIPS = "clips.csv"
+
 
 def predict(
     model: Annotated[Path, typer.Option(help="Folder that `amanda train --save-model` wrote.")],
@@ -28,6 +30,10 @@ def predict(
     allow_mismatch: Annotated[
         bool, typer.Option(help="Take features of other models than the model was trained on.")
     ] = False,
+    contact_sheets: Annotated[
+        Path | None,
+        typer.Option(help="Folder for pictures of each clip's face with the predicted class."),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Predict the emotion of new clips with a trained model.
@@ -35,9 +41,11 @@ def predict(
     Example: `amanda predict --model models/ie2msp/seed-0 --clips clips --out predictions.csv`
     """
     from amanda.device import resolve_device
-    from amanda.prediction_table import write_prediction_table
+    from amanda.prediction_table import read_predicted, write_prediction_table
     from amanda.predictor import load
 
+    if contact_sheets is not None:
+        _refuse_sheets(contact_sheets, clips)
     predictor = load(model, str(resolve_device(device)))
     work = out.parent / f".{out.stem}.clips"
     failed: TooManyFailedError | None = None
@@ -59,9 +67,34 @@ def predict(
     blocks = predictor.predict(features, allow_mismatch=allow_mismatch)
     summary = write_prediction_table(out, blocks, predictor.card)
     typer.echo(summary.to_json() if json else summary.to_text())
+    if contact_sheets is not None:
+        typer.echo(_sheets(features, work, contact_sheets, read_predicted(out)), err=True)
     if failed is not None:
         raise failed
     shutil.rmtree(work, ignore_errors=True)
+
+
+def _refuse_sheets(folder: Path, clips: Path) -> None:
+    """Raise `InputError` where contact sheets cannot be written, before anything is extracted."""
+    from extractors.contact_sheets import refuse_other_content
+
+    if clips.suffix == ".h5":
+        raise InputError(
+            f"--contact-sheets: {clips} holds features and no pictures; name the recordings in "
+            "--clips, or use `amanda contact-sheets` with the manifest that it was made from"
+        )
+    refuse_other_content(folder)
+
+
+def _sheets(features: Path, work: Path, folder: Path, predicted: dict[str, str]) -> str:
+    """Write the contact sheets; says where they are."""
+    from amanda.store.features import FeatureFile
+    from extractors.contact_sheets import write_contact_sheets
+
+    with FeatureFile(features) as file:
+        if "visual" not in file.modalities:
+            raise InputError(f"{folder}: no contact sheets, since no clip has a picture")
+    return f"sheets: {write_contact_sheets(features, work / _CLIPS, folder, predicted)}"
 
 
 def _manifest(clips: Path, work: Path) -> Path:
@@ -89,7 +122,7 @@ def _manifest(clips: Path, work: Path) -> Path:
         )
         for row in read_manifest(listing, classes=None)
     )
-    manifest = work / "clips.csv"
+    manifest = work / _CLIPS
     write_manifest(manifest, rows)
     return manifest
 

@@ -97,6 +97,15 @@ def write_prediction_table(
     )
 
 
+def read_predicted(table: Path) -> dict[str, str]:
+    """Class and probability of each clip of a table, as "happy 0.83"; "" for one without any."""
+    with open(table, encoding="utf-8", newline="") as file:
+        return {
+            row["id"]: row["predicted"] and f"{row['predicted']} {float(row['confidence']):.2f}"
+            for row in csv.DictReader(file)
+        }
+
+
 def _model_text(card: ModelCard) -> str:
     text = f"{card.source}2{card.target} {card.settings.label}, seed {card.seed}, {card.selection}"
     text += f" epoch ({card.epoch})"

@@ -6,7 +6,7 @@ they are written: they show people, and no report takes them in unless it is ask
 
     index.html     how to read the sheets and to correct a choice, and the sheets below one another
     sheet_001.png  `ROWS` utterances, the most doubtful first
-    choices.csv    every utterance in that order: person chosen, scores, coverage, sheet
+    choices.csv    every utterance in that order: person chosen, scores, coverage, sheet, prediction
 
 Doubtful: utterances without a face come first, then those with the smallest product of margin
 (score of the chosen person less the runner-up's) and coverage (share of frames with the face).
@@ -14,7 +14,7 @@ Doubtful: utterances without a face come first, then those with the smallest pro
 
 import csv
 import html
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,8 +34,13 @@ SCALARS = ("face_score", "face_runner_up", "n_tracks", "face_track", "runner_up_
 NEEDED = ("boxes", "runner_up_boxes", "face_rule", *SCALARS)
 
 
-def write_contact_sheets(features: Path, manifest: Path, folder: Path) -> str:
+def write_contact_sheets(
+    features: Path, manifest: Path, folder: Path, predicted: Mapping[str, str] | None = None
+) -> str:
     """Write the sheets of a feature file; returns where, and how many.
+
+    Args:
+        predicted: what a model says of an id, to be shown beside its faces, as "happy 0.83".
 
     Raises:
         InputError: a feature file without boxes of faces, another manifest than it was made from,
@@ -46,7 +51,8 @@ def write_contact_sheets(features: Path, manifest: Path, folder: Path) -> str:
     lost = [each.name for each in chosen if each.name not in utterances]
     if lost:
         raise InputError(f"{manifest}: has no id '{lost[0]}', which {features} holds; give its own")
-    _refuse_other_content(folder)
+    refuse_other_content(folder)
+    chosen = [replace(each, predicted=(predicted or {}).get(each.name, "")) for each in chosen]
     chosen.sort(key=lambda each: (each.clarity, each.row))
     sheets = [chosen[i : i + ROWS] for i in range(0, len(chosen), ROWS)]
     reader = Reader(
@@ -140,8 +146,8 @@ def _sheet(folder: Path, number: int) -> Path:
     return folder / f"sheet_{number + 1:03d}.png"
 
 
-def _refuse_other_content(folder: Path) -> None:
-    """The folder is new, empty, or holds contact sheets."""
+def refuse_other_content(folder: Path) -> None:
+    """Raise `InputError` unless the folder is new, empty, or holds contact sheets."""
     if folder.is_file():
         raise InputError(f"{folder}: a file is in the way; choose another folder")
     if folder.is_dir() and any(folder.iterdir()) and not (folder / "choices.csv").is_file():
@@ -151,7 +157,7 @@ def _refuse_other_content(folder: Path) -> None:
 def _write_csv(path: Path, chosen: Sequence[Chosen]) -> None:
     with atomic_path(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as out:
         writer = csv.writer(out, lineterminator="\n")
-        head = "id,status,chosen_by,person,persons,score,runner_up,margin,coverage,sheet"
+        head = "id,status,chosen_by,person,persons,score,runner_up,margin,coverage,sheet,predicted"
         writer.writerow(head.split(","))
         for i, each in enumerate(chosen):
             figures = (each.score, each.runner_up_score, each.margin, each.coverage)
@@ -159,17 +165,25 @@ def _write_csv(path: Path, chosen: Sequence[Chosen]) -> None:
             writer.writerow(
                 [each.name, each.status, each.rule, person, each.n_persons]
                 + [f"{value:.3f}" for value in figures]
-                + [i // ROWS + 1]
+                + [i // ROWS + 1, each.predicted]
             )
 
 
 def _page(corpus: str, chosen: Sequence[Chosen], n_sheets: int) -> str:
     several = sum(each.n_persons > 1 for each in chosen)
     without = sum(each.person < 0 for each in chosen)
-    return "".join(_page_parts(html.escape(corpus), len(chosen), several, without, n_sheets))
+    said = (
+        " Below a name stands the class that the model predicts, from all that the clip has, and "
+        "its probability."
+        if any(each.predicted for each in chosen)
+        else ""
+    )
+    return "".join(_page_parts(html.escape(corpus), len(chosen), several, without, n_sheets, said))
 
 
-def _page_parts(corpus: str, n: int, several: int, without: int, n_sheets: int) -> Iterator[str]:
+def _page_parts(
+    corpus: str, n: int, several: int, without: int, n_sheets: int, said: str
+) -> Iterator[str]:
     yield (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -177,8 +191,8 @@ def _page_parts(corpus: str, n: int, several: int, without: int, n_sheets: int) 
         f"<h1>{corpus}: chosen faces</h1>"
         f"<p>{n:,} utterances, the most doubtful first: {without:,} without a face, {several:,} "
         "with several persons. Each row shows a whole frame, six faces of the person who was "
-        "chosen (hatched where the frame does not show it), and two of the runner-up. These are "
-        "pictures of people: keep the folder where the corpus may be.</p>"
+        f"chosen (hatched where the frame does not show it), and two of the runner-up.{said} These "
+        "are pictures of people: keep the folder where the corpus may be.</p>"
         "<p>To correct a choice, list it in a CSV and extract again with <code>--faces "
         "faces.csv</code>; persons are numbered as on the sheets:</p>"
         "<pre>id,face\nutterance_a,1\nutterance_b,none\n"

@@ -39,6 +39,7 @@ class Chosen:
         coverage: share of the frames that show the chosen face.
         boxes, runner_up_boxes: (n, 4) fractions of the frame, zeros where not seen.
         clip: the frames, once they are decoded.
+        predicted: what a model says of the utterance, to be shown; "" for nothing.
     """
 
     row: int
@@ -55,6 +56,7 @@ class Chosen:
     boxes: np.ndarray
     runner_up_boxes: np.ndarray
     clip: VideoClip | None = None
+    predicted: str = ""
 
     @property
     def margin(self) -> float:
@@ -99,9 +101,13 @@ def _words(draw: Canvas, row: Chosen, rank: int, top: int) -> None:
     draw.text((EDGE, top), f"{rank}", fill=MUTED, font=_font(11))
     name = _fit(draw, row.name, _font(14, bold=True), TEXT_WIDTH - 16)
     draw.text((EDGE, top + 15), name, fill=INK, font=_font(14, bold=True))
+    if row.predicted:
+        at = EDGE + draw.textlength("predicted ", font=_font(12))
+        draw.text((EDGE, top + 92), "predicted", fill=MUTED, font=_font(12))
+        draw.text((at, top + 91), row.predicted, fill=CHOSEN, font=_font(13, bold=True))
     if row.person < 0:
         said = row.detail or row.status.replace("_", " ")
-        for k, line in enumerate(_wrap(draw, said, _font(12), TEXT_WIDTH - 16)[:4]):
+        for k, line in enumerate(_wrap(draw, said, _font(12), TEXT_WIDTH - 16)[:3]):
             draw.text((EDGE, top + 37 + 16 * k), line, fill=WARN, font=_font(12))
         return
     several = f"person {row.person} · {row.n_persons} in the clip"

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from small_models import BrightSquares, write_models, write_recording
 
 from amanda import cli
@@ -17,6 +18,7 @@ from amanda.calibration import calibrated
 from amanda.models import load_model
 from amanda.predictions import predictions_path, read_predictions
 from amanda.store.names import CLASSES
+from extractors.contact_sheets_draw import CHOSEN, EDGE, HEAD, ROW, TEXT_WIDTH
 from extractors.extract import run_extraction
 from extractors.faces import DETECTORS
 
@@ -162,3 +164,53 @@ def test_nothing_to_predict(trained, monkeypatch, capsys, clips, message):
     assert amanda("predict", *model, "--clips", clips) == 2
     assert message in capsys.readouterr().err
     assert not (trained / "none.csv").exists()
+
+
+def test_contact_sheets_show_what_was_predicted(trained, monkeypatch, capsys):
+    monkeypatch.chdir(trained)
+    _, predict = commands()
+    flags = ["--config", "config.yaml", "--contact-sheets", "sheets"]
+    assert amanda(*predict, *flags) == 0
+    assert "sheets/index.html, 5 utterances on 1 sheets" in capsys.readouterr().err
+    predicted = table(trained / "predictions.csv")
+    with open(trained / "sheets/choices.csv", newline="", encoding="utf-8") as file:
+        shown = {row["id"]: row["predicted"] for row in csv.DictReader(file)}
+    assert shown == {
+        clip: f"{row['predicted']} {float(row['confidence']):.2f}"
+        for clip, row in predicted.items()
+    }
+    assert "the class that the model predicts" in (trained / "sheets/index.html").read_text()
+    # The words are on the picture, in the colour of the chosen face, left of where pictures begin.
+    sheet = np.asarray(Image.open(trained / "sheets/sheet_001.png"))[:, : EDGE + TEXT_WIDTH]
+    written = [
+        (sheet[HEAD + k * ROW + 88 : HEAD + k * ROW + 112] == CHOSEN).all(axis=-1).sum()
+        for k in range(5)
+    ]
+    assert min(written) > 20
+
+
+@pytest.mark.parametrize(
+    ("clips", "folder", "message"),
+    [
+        ("features/msp.h5", "s", "holds features and no pictures; name the recordings in --clips"),
+        ("clips", "features", "holds files that are no contact sheets; choose another folder"),
+    ],
+)
+def test_contact_sheets_that_cannot_be_are_refused_at_once(
+    trained, monkeypatch, capsys, clips, folder, message
+):
+    monkeypatch.chdir(trained)
+    flags = ["--model", "models/ie2msp/seed-0", "--out", "none.csv", "--contact-sheets", folder]
+    assert amanda("predict", "--clips", clips, *flags) == 2
+    assert message in capsys.readouterr().err
+    assert not (trained / "none.csv").exists()
+
+
+def test_clips_without_pictures_have_no_contact_sheets(trained, monkeypatch, capsys):
+    monkeypatch.chdir(trained)
+    (trained / "voices").mkdir()
+    (trained / "voices/voice.wav").write_bytes((trained / "clips/ben/voice.wav").read_bytes())
+    flags = ["--model", "models/ie2msp/seed-0", "--config", "config.yaml", "--out", "voices.csv"]
+    assert amanda("predict", "--clips", "voices", *flags, "--contact-sheets", "s") == 2
+    assert "s: no contact sheets, since no clip has a picture" in capsys.readouterr().err
+    assert len(table(trained / "voices.csv")) == 1
