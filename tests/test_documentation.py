@@ -44,6 +44,7 @@ from extractors.speaker_fixes import read_fixes
 
 # Pages that a test of their own follows: all their blocks of a language.
 FOLLOWED = {
+    ("docs/command-line.md", "bash"): ("command_line_doc", "home"),
     ("docs/own-corpus.md", "bash"): ("own_docs", "test_own_corpus"),
     ("docs/own-corpus.md", "yaml"): ("own_docs", "test_own_corpus"),
     ("docs/features-from-elsewhere.md", "bash"): ("own_docs", "test_features_from_elsewhere"),
