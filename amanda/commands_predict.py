@@ -56,7 +56,7 @@ def predict(
             _extract(
                 _manifest(clips, work),
                 features,
-                profile=profile or predictor.card.profile or "embedded",
+                profile=profile or _named_profile(predictor.card.profile),
                 config=config,
                 device=device,
                 downmix=downmix,
@@ -72,6 +72,13 @@ def predict(
     if failed is not None:
         raise failed
     shutil.rmtree(work, ignore_errors=True)
+
+
+def _named_profile(name: str) -> str:
+    """The profile that a model names; never a file, which a stranger's model could point to."""
+    if name.endswith((".yaml", ".yml")):
+        raise InputError(f"the model names the profile '{name}', a file; say which with --profile")
+    return name or "embedded"
 
 
 def _refuse_sheets(folder: Path, clips: Path) -> None:

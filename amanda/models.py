@@ -207,18 +207,24 @@ def restore(saved: SavedModel, build: Callable[[Mapping[str, Any]], nn.Module]) 
     try:
         with torch.device("meta"):
             network = build(saved.card.architecture)
-    except (TypeError, ValueError, KeyError, RuntimeError) as error:
-        raise InputError(f"{CARD}: architecture cannot be built ({error})") from error
-    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in saved.state.items()}
+    except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise InputError(f"{CARD}: architecture cannot be built ({reason})") from error
+    expected = network.state_dict()
+    found = saved.state
     if missing := sorted(set(expected) - set(found)):
         raise InputError(f"{WEIGHTS}: no tensor '{missing[0]}', which the architecture has")
     if extra := sorted(set(found) - set(expected)):
         raise InputError(f"{WEIGHTS}: tensor '{extra[0]}' is not in the architecture")
-    for name, shape in expected.items():
-        if found[name] != shape:
+    for name, due in expected.items():
+        shape, wanted = tuple(found[name].shape), tuple(due.shape)
+        if shape != wanted:
             raise InputError(
-                f"{WEIGHTS}: '{name}' has shape {found[name]}, the architecture needs {shape}"
+                f"{WEIGHTS}: '{name}' has shape {shape}, the architecture needs {wanted}"
+            )
+        if found[name].dtype != due.dtype:
+            raise InputError(
+                f"{WEIGHTS}: '{name}' is of {found[name].dtype}, the architecture needs {due.dtype}"
             )
     network.load_state_dict(dict(saved.state), assign=True)
     return network.eval()

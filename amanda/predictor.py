@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Bool, Float32, Int64
 
 from amanda import networks
+from amanda.architecture import check_architecture
 from amanda.batches import Packer, Scaling, Sequences, UnlabelledSplit
 from amanda.calibration import calibrated
 from amanda.evaluation import predict
@@ -58,6 +59,7 @@ class Predictor:
     """
 
     def __init__(self, saved: SavedModel, device: str = "cpu"):
+        check_architecture(saved)
         network = restore(saved, networks.build)
         assert isinstance(network, Model)
         self.card: ModelCard = saved.card

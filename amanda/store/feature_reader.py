@@ -94,6 +94,8 @@ class FeatureFile:
         columns = (label, self.split, self.speaker, self.group, self.start_s, self.end_s)
         if any(len(column) != len(self.ids) for column in columns):
             raise ValueError("its columns differ in length")
+        if label.dtype.kind not in "iu":
+            raise ValueError(f"label holds {label.dtype}, not whole numbers")
         wrong = np.flatnonzero((label < -1) | (label >= len(self.label_names)))
         if len(wrong):
             raise ValueError(
@@ -200,6 +202,9 @@ class ModalityData:
             or (lengths < 0).any()
         ):
             raise ValueError("offsets, status and values do not fit together")
+        valid = group["valid"]
+        if valid.shape != (n_frames,) or valid.dtype.kind not in "biu":
+            raise ValueError(f"valid is {valid.shape} of {valid.dtype}, not a bool a frame")
 
     @property
     def usable(self) -> Bool[np.ndarray, "n"]:

@@ -22,6 +22,9 @@ IDENTITY_ATTRS = ("extractor", "model", "revision", "layers", "preprocessing")
 
 TEXT = h5py.string_dtype("utf-8")
 
+MAX_INFLATION = 1100
+"""How many bytes one byte of a file can hold at most: HDF5's compression reaches 1,032."""
+
 
 def plain(value: Any) -> Any:
     """An attribute's value as plain Python: str, int, float or a list of them.
@@ -43,10 +46,13 @@ def read_text(dataset: h5py.Dataset) -> list[str]:
 
 
 def foreign_parts(file: h5py.File) -> Iterator[str]:
-    """A sentence for each group or dataset that leads to another file, or to nowhere.
+    """A sentence for each group or dataset whose data is not in this file.
 
-    Such a file could change or be lost apart from this one, or be one that nobody meant to read.
+    It may lead to another file (that could change or be lost apart from this one, or be one that
+    nobody meant to read), or to nowhere, or claim more than a file of this size can hold, which
+    would fill the memory of whoever reads it.
     """
+    most = MAX_INFLATION * file.id.get_filesize() + (1 << 20)
     places = list(file)
     for name in places[:]:
         own = isinstance(file.get(name, getlink=True), h5py.HardLink)
@@ -61,3 +67,8 @@ def foreign_parts(file: h5py.File) -> Iterator[str]:
             yield f"/{place} is a link that leads nowhere"
         elif isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
             yield f"/{place} keeps its data in other files; a feature file holds all of it"
+        elif isinstance(item, h5py.Dataset) and (item.size or 0) * item.dtype.itemsize > most:
+            yield (
+                f"/{place} claims {item.size * item.dtype.itemsize:.1e} bytes, more than a file of "
+                f"{file.id.get_filesize():.1e} can hold; it is damaged, or made to fill memory"
+            )
