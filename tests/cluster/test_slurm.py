@@ -51,7 +51,8 @@ def models(tmp_path_factory) -> Path:
 def new_folder(folder: Path, models: Path, **changes: object) -> Path:
     """A working folder with two corpora of 24 clips each, sound and text, in two shards and one."""
     for corpus, seed in (("one", 0), ("two", 100)):
-        write_clips(folder / corpus, clips_a_file=4, seed=seed)
+        if not (folder / corpus).exists():
+            write_clips(folder / corpus, clips_a_file=4, seed=seed)
     config = {
         "corpora": {
             name: {
@@ -79,10 +80,9 @@ def new_folder(folder: Path, models: Path, **changes: object) -> Path:
 
 def half_done(folder: Path, models: Path, local: Path) -> Path:
     """A working folder where the manifests are made and the weights are found."""
-    new_folder(folder, models)
-    for name in ("manifests", "features/weights"):
+    for name in ("one", "two", "manifests", "features/weights"):
         shutil.copytree(local / name, folder / name)
-    return folder
+    return new_folder(folder, models)
 
 
 @pytest.fixture(scope="module")
