@@ -21,9 +21,9 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
-from torch.nn.utils.rnn import PackedSequence, pad_packed_sequence
 
 from amanda.batches import Inputs, Packed
+from amanda.lstm import LSTM
 from amanda.store.names import JOINT
 from amanda.textcnn import TextCNN
 from amanda.transfer import to_device
@@ -81,41 +81,6 @@ class Outputs:
             if self.present is None
             else {modality: values[rows] for modality, values in self.present.items()},
         )
-
-
-class LSTM(nn.Module):
-    """A one-layer LSTM and the maximum of its outputs over time.
-
-    Args:
-        n_inputs: layers · width of a frame.
-        dim: width of the state, which is the representation's.
-    """
-
-    def __init__(self, n_inputs: int, dim: int):
-        super().__init__()
-        self.lstm = nn.LSTM(n_inputs, dim)
-
-    def forward(self, packed: Packed) -> Float[Tensor, "n dim"]:
-        """Representations of n utterances, each with at least one frame."""
-        states = pad_packed_sequence(self.lstm(_time_major(packed))[0], padding_value=-torch.inf)[0]
-        return states.amax(dim=0)
-
-
-def _time_major(packed: Packed) -> PackedSequence:
-    """The same frames ordered by time, then utterance, as torch's recurrent layers read them."""
-    order = np.argsort(-packed.lengths, kind="stable")
-    lengths, starts = packed.lengths[order], packed.offsets[:-1][order]
-    # Utterances still running at each time; they are the first ones of `order`.
-    running = np.searchsorted(-lengths, -np.arange(lengths[0]), side="left")
-    time = np.repeat(np.arange(lengths[0]), running)
-    rank = np.arange(len(time)) - np.repeat(np.cumsum(running) - running, running)
-    device = packed.values.device
-    return PackedSequence(
-        packed.values.index_select(0, to_device(starts[rank] + time, device)),
-        torch.from_numpy(running),
-        sorted_indices=to_device(order, device),
-        unsorted_indices=to_device(np.argsort(order, kind="stable"), device),
-    )
 
 
 class Model(nn.Module):
