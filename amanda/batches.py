@@ -212,7 +212,10 @@ class Packer:
     def _take(self, name: str, n_frames: int, dim: int) -> Float32[Tensor, "frames dim"]:
         memory = self.memory.get(name)
         if memory is None or len(memory) < n_frames:
-            # A little more than is needed now, since the next batch may be a little longer.
+            # A little more than is needed now, since the next batch may be a little longer; what
+            # was used until now is given back first.
+            del memory
+            self.memory.pop(name, None)
             memory = torch.empty((n_frames + n_frames // 8, dim), device=self.device)
             self.memory[name] = memory
         return memory[:n_frames]
