@@ -271,12 +271,14 @@ def batch_stream(
     batch_size: int,
     seed: int,
     device: torch.device,
+    packer: Packer | None = None,
 ) -> Iterator[Batch]:
-    """Endless batches, each good until the next is drawn.
+    """Endless batches, each good until the next is drawn, or `packer` (default: one of its own) is
+    used for something else.
 
     The same seed draws the same rows whatever the method, with or without the target.
     """
-    label, packer = torch.from_numpy(labelled.label).to(device), Packer(device)
+    label, packer = torch.from_numpy(labelled.label).to(device), packer or Packer(device)
     streams = [_rows_ahead(labelled, batch_size, np.random.default_rng([seed, 0]))]
     splits: list[LabelledSplit | UnlabelledSplit] = [labelled]
     if target is not None:

@@ -78,8 +78,14 @@ class Evaluator:
     split, so that it costs no more than the other validators.
     """
 
-    def __init__(self, data: TrainingData, seed: int, device: torch.device):
-        self.data, self.packer = data, Packer(device)
+    def __init__(
+        self,
+        data: TrainingData,
+        seed: int,
+        device: torch.device,
+        packer: Packer | None = None,
+    ):
+        self.data, self.packer = data, packer or Packer(device)
         generator = np.random.default_rng([seed, 2])
         n = len(data.target_val)
         self.samples = [

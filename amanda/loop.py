@@ -57,11 +57,15 @@ def train(
         own = {name: network.to(device).train() for name, network in method.networks.items()}
         trainer = Trainer(settings, method, model, own)
         target = data.target_train if method.sees_target else None
-        batches = batch_stream(data.labelled_train, target, settings.batch_size, seed, device)
+        # Evaluation packs into the memory of the batches, between two of them.
+        packer = Packer(device)
+        batches = batch_stream(
+            data.labelled_train, target, settings.batch_size, seed, device, packer
+        )
         # The same number of steps for every method of a pair, whether it sees the target or not.
         longer = max(len(data.labelled_train), len(data.target_train))
         n_steps = steps_per_epoch(longer, settings.batch_size)
-        evaluator = Evaluator(data, seed, device)
+        evaluator = Evaluator(data, seed, device, packer)
         epochs: list[EpochRecord] = []
         evaluations: list[Evaluation] = []
         for epoch in range(1, settings.epochs + 1):
@@ -79,7 +83,7 @@ def train(
                 EpochRecord(**means, label_prior=prior, validators=validators, lr=trainer.lr)
             )
             if method.estimates_prior and epoch < settings.epochs:
-                _estimate_prior(method, model, data, device)
+                _estimate_prior(method, model, data, packer)
             yield epochs[-1]
     return Trained(
         model=model.eval(),
@@ -90,10 +94,9 @@ def train(
     )
 
 
-def _estimate_prior(method: Method, model: Model, data: TrainingData, device: torch.device) -> None:
+def _estimate_prior(method: Method, model: Model, data: TrainingData, packer: Packer) -> None:
     """Give `method` the predictions in evaluation mode that it estimates the target's shares by."""
     model.eval()
-    packer = Packer(device)
     val, target = (predict(model, part, packer) for part in (data.labelled_val, data.target_train))
     model.train()
     method.estimate_prior(
