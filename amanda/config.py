@@ -22,7 +22,7 @@ from pydantic import (
 
 from amanda.settings import RunSettings, parse_settings
 from amanda.store.errors import InputError, nearest
-from amanda.store.names import CLASSES, check_corpus_name, split_pair
+from amanda.store.names import CLASSES, MODALITIES, check_corpus_name, split_pair
 
 TOP_LEVEL = ("variant", "standardise", "modalities", "seeds")
 """Settings of a training that stand at the top of the config, not under `train`."""
@@ -346,6 +346,10 @@ def _check_methods(config: Config) -> None:
             raise InputError(f"methods, '{entry}': {method} has no surrogate; write {method}")
         if run_id in ids:
             raise InputError(f"methods: entries {ids[run_id]} and {number} are the same run")
+        for name in [] if settings.modalities == "shared" else settings.modalities.split(","):
+            if name not in MODALITIES:
+                hint = f"write shared, or a list of {', '.join(MODALITIES)}"
+                raise InputError(f"modalities: no modality '{name}'; {hint}")
         ids[run_id] = number
 
 

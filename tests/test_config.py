@@ -63,6 +63,10 @@ def test_the_release_variant_keeps_its_own_defaults():
     ("values", "sentence"),
     [
         ({"piars": []}, r"unknown key 'piars'; did you mean 'pairs'\?"),
+        (
+            {"modalities": "acoustic,video"},
+            "modalities: no modality 'video'; write shared, or a list of acoustic, visual, lexical",
+        ),
         ({"pairs": ["ie2mps"]}, r"pair 'ie2mps': no corpus 'mps' .*; did you mean 'msp'\?"),
         ({"pairs": ["ie2ie"]}, "source and target are the same corpus"),
         ({"pairs": ["iemsp"]}, "pair 'iemsp': write source2target"),
