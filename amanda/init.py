@@ -5,6 +5,7 @@ from pathlib import Path
 from amanda.config_roots import Place, known_places, with_pairs, with_places
 from amanda.store.atomic import atomic_path
 from amanda.store.errors import InputError
+from amanda.store.names import split_pair
 
 PAPER_CONFIG = Path(__file__).resolve().parents[1] / "config" / "paper.yaml"
 SHIPPED = {
@@ -66,7 +67,15 @@ def write_places(places: dict[str, Place], out: Path, *, force: bool = False) ->
         return [f"{out}: says so already"]
     with atomic_path(out) as partial:
         partial.write_text(changed, encoding="utf-8")
-    run = f"Run: snakemake --cores 8 --configfile {out}"
+    asked = {name for pair in pairs for name in split_pair(pair)}
+    if absent := sorted(asked - here):
+        places_text = ", ".join(known_places(changed, str(out)).get(name) or "" for name in absent)
+        run = (
+            f"Before a run: {', '.join(absent)} is not there ({places_text}); say where with "
+            "--corpus, or change pairs"
+        )
+    else:
+        run = f"Run: snakemake --cores 8 --configfile {out}"
     return [f"{out}: written; pairs {', '.join(pairs)}", run]
 
 

@@ -61,6 +61,13 @@ def test_two_corpora_and_their_pairs(corpora, tmp_path):
     )
 
 
+def test_pairs_of_a_corpus_that_is_not_there_are_told_instead_of_a_command(corpora, tmp_path):
+    code, said = run(f"--corpus=ie={corpora['ie']}", "--out", tmp_path / "paper.yaml")
+    assert code == 0
+    assert "Run: snakemake" not in said
+    assert "meld, mosei, msp is not there (data/MELD.Raw, data/CMU-MOSEI, data/MSP-IMPROV)" in said
+
+
 def test_a_place_somebody_wrote_is_changed_with_force_only(corpora, tmp_path):
     out = tmp_path / "paper.yaml"
     assert run(f"--corpus=ie={corpora['ie']}", "--out", out)[0] == 0
