@@ -179,6 +179,17 @@ def _one_line(problem: str) -> str:
     return text if len(text) <= _MOST_CHARS else f"{text[:_MOST_CHARS]} …"
 
 
+_USUAL_NAMES = {
+    "emotion": "label",
+    "class": "label",
+    "start": "start_s",
+    "end": "end_s",
+    "transcript": "text",
+    "subject": "speaker",
+}
+"""What others call our columns; the nearest by letters would be another one (emotion: region)."""
+
+
 def _header_problems(path: Path, header: list[str], classes: Sequence[str] | None) -> Iterator[str]:
     for separator, word in ((";", "semicolons"), ("\t", "tabs")):
         if len(header) == 1 and separator in header[0]:
@@ -199,7 +210,9 @@ def _header_problems(path: Path, header: list[str], classes: Sequence[str] | Non
                 end = nearest(name, [SHARE_PREFIX + c for c in classes])
                 yield f"{path}, line 1: column '{name}' is the share of no class; {end}"
         elif name not in known:
-            yield f"{path}, line 1: unknown column '{name}'; {nearest(name, known)}"
+            meant = _USUAL_NAMES.get(name.lower())
+            end = f"did you mean '{meant}'?" if meant else nearest(name, known)
+            yield f"{path}, line 1: unknown column '{name}'; {end}"
 
 
 def _number(who: str, name: str, cell: str, problems: list[str]) -> float | None:
