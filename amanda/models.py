@@ -164,7 +164,9 @@ def load_model(folder: Path) -> SavedModel:
         if path.is_symlink():
             raise InputError(f"{path}: is a link; a model folder holds its own files, copy it")
         if not path.is_file():
-            raise InputError(f"{path}: missing; a model folder holds {CARD} and {WEIGHTS}")
+            seeds = sorted(folder.glob(f"seed-*/{name}"))
+            hint = f"; did you mean {seeds[0].parent}?" if seeds else ""
+            raise InputError(f"{path}: missing; a model folder holds {CARD} and {WEIGHTS}{hint}")
     card = _read_card(folder / CARD)
     content = (folder / WEIGHTS).read_bytes()
     if (found := _sha256(content)) != card.weights_sha256:

@@ -127,6 +127,12 @@ def test_weights_that_are_not_finite_are_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_the_folder_of_all_seeds_names_a_models_folder(tmp_path):
+    save(tmp_path / "seed-0")
+    with pytest.raises(InputError, match=r"did you mean .*seed-0\?"):
+        load_model(tmp_path)
+
+
 @pytest.mark.parametrize("name", [CARD, WEIGHTS])
 def test_missing_files_are_named(tmp_path, name):
     save(tmp_path / "m")
