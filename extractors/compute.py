@@ -78,7 +78,15 @@ class Compute:
         )
 
     def place(self, network: Module) -> Module:
-        """Move a network over images to the device, in the memory format asked for."""
+        """Move a network over images to the device, in the memory format asked for.
+
+        Weights of convolutions and linear layers are kept as autocast would make them for every
+        batch anew.
+        """
+        if half := _HALF.get(self.precision):
+            for part in network.modules():
+                if type(part) in (nn.Conv2d, nn.Linear):
+                    part.to(half)
         if self.channels_last:
             # nn.Module.to has no overload for a memory format alone.
             return cast(Any, network).to(self.device, memory_format=torch.channels_last)

@@ -185,3 +185,19 @@ def test_a_gpus_batch_is_as_large_as_memory_allows() -> None:
     made = list(batch.over(items, lambda part: (part.to(device) * 2).sum(dim=1).cpu()))
     assert sum(len(part) for part in made) == 400
     assert 12 <= batch.now <= 50
+
+
+def test_weights_in_half_precision_are_those_that_autocast_makes() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.LayerNorm(32), nn.Linear(32, 5)
+    ).eval()
+    images = torch.randn(4, 3, 4, 4)
+    compute = Compute(device=CPU, precision="bf16")
+    with compute.running():
+        expected = network(images)
+    placed = compute.place(network)
+    assert placed[0].weight.dtype == torch.bfloat16
+    assert placed[3].weight.dtype == torch.float32
+    with compute.running():
+        assert torch.equal(placed(images), expected)
