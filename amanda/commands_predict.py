@@ -49,12 +49,14 @@ def predict(
     predictor = load(model, str(resolve_device(device)))
     work = out.parent / f".{out.stem}.clips"
     failed: TooManyFailedError | None = None
+    unopened = 0
     features = clips
     if clips.suffix != ".h5":
         features = work / "clips.h5"
+        manifest, unopened = _manifest(clips, work)
         try:
             _extract(
-                _manifest(clips, work),
+                manifest,
                 features,
                 profile=profile or _named_profile(predictor.card.profile),
                 config=config,
@@ -72,6 +74,11 @@ def predict(
     if failed is not None:
         raise failed
     shutil.rmtree(work, ignore_errors=True)
+    if unopened > max_failed * (unopened + summary.n):
+        raise TooManyFailedError(
+            f"{clips}: {unopened} of {unopened + summary.n} recordings do not open, more than "
+            f"--max-failed {max_failed:g} allows; the others are in {out}"
+        )
 
 
 def _named_profile(name: str) -> str:
@@ -104,20 +111,22 @@ def _sheets(features: Path, work: Path, folder: Path, predicted: dict[str, str])
     return f"sheets: {write_contact_sheets(features, work / _CLIPS, folder, predicted)}"
 
 
-def _manifest(clips: Path, work: Path) -> Path:
-    """A manifest of the clips in `work`; every row is to be predicted, no label is read."""
+def _manifest(clips: Path, work: Path) -> tuple[Path, int]:
+    """A manifest of the clips in `work`, and how many recordings it leaves out since they do not
+    open; every row is to be predicted, no label is read."""
     import dataclasses
 
     from amanda.store.manifest import read_manifest, rebase_from, write_manifest
 
     work.mkdir(parents=True, exist_ok=True)
-    listing = clips
+    listing, unopened = clips, 0
     if clips.is_dir():
         from corpora.from_folder import draft_manifest
 
         listing = work / "found.csv"
         listing.unlink(missing_ok=True)
         draft = draft_manifest(clips, listing, classes=())
+        unopened = draft.unopened
         for problem in draft.problems:
             typer.echo(problem, err=True)
     elif not clips.exists():
@@ -131,7 +140,7 @@ def _manifest(clips: Path, work: Path) -> Path:
     )
     manifest = work / _CLIPS
     write_manifest(manifest, rows)
-    return manifest
+    return manifest, unopened
 
 
 def _extract(

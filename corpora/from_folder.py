@@ -44,6 +44,7 @@ class DraftSummary:
         labels: rows by class, "" for none.
         tiers: rows by tier of ELAN and TextGrid files.
         n_speakers: how many are named.
+        unopened: recordings left out because they do not open.
         problems: a sentence for everything that was left out.
         notes: what else to know of the draft.
     """
@@ -54,6 +55,7 @@ class DraftSummary:
     labels: dict[str, int]
     tiers: dict[str, int]
     n_speakers: int
+    unopened: int
     problems: list[str]
     notes: list[str]
 
@@ -123,6 +125,7 @@ def draft_manifest(
             f"{folder}: no recording to draft from ({'; '.join(problems[:3]) or 'no files'}); "
             f"audio and video files are known by their suffixes: {' '.join(sorted(AUDIO | VIDEO))}"
         )
+    n_usable = len(usable)
     usable, notes = _that_open(folder, usable, problems)
     if not usable:
         raise InputError(f"{folder}: no recording opens: {'; '.join(problems[:3])}")
@@ -147,6 +150,7 @@ def draft_manifest(
         labels={name: labels[name] for name in (*classes, "") if labels[name]},
         tiers=dict(Counter(draft.tier for draft in drafts if draft.tier).most_common()),
         n_speakers=len({row.speaker for row in rows if row.speaker}),
+        unopened=n_usable - len(usable),
         problems=problems,
         notes=[*notes, *([note] if (note := unfit_name(out)) else [])],
     )

@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -149,6 +150,22 @@ def test_too_many_broken_clips_end_in_3_and_the_others_are_predicted(trained, mo
     assert rows["good"]["predicted"] in CLASSES
     assert rows["bad"]["predicted"] == rows["bad"]["modalities"] == rows["bad"]["p_sad"] == ""
     assert amanda("predict", *flags, "--out", "some.csv", "--max-failed", "0.5") == 0
+
+
+def test_recordings_of_a_folder_that_do_not_open_count_too(trained, monkeypatch, capsys):
+    monkeypatch.chdir(trained)
+    folder = trained / "mixed"
+    folder.mkdir()
+    shutil.copy(trained / "clips/anna/all.mp4", folder / "good.mp4")
+    for name in ("bad.mp4", "worse.wav"):
+        (folder / name).write_text("no recording")
+    flags = ["--model", "models/ie2msp/seed-0", "--clips", "mixed", "--config", "config.yaml"]
+    assert amanda("predict", *flags, "--out", "mixed.csv") == 3
+    said = capsys.readouterr()
+    assert "1 of 1 clips predicted" in said.out
+    assert "Error: mixed: 2 of 3 recordings do not open, more than --max-failed 0.2" in said.err
+    assert table(trained / "mixed.csv")["good"]["predicted"] in CLASSES
+    assert amanda("predict", *flags, "--out", "mixed.csv", "--max-failed", "0.7") == 0
 
 
 @pytest.mark.parametrize(
