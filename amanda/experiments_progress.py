@@ -28,14 +28,15 @@ PLAN = "results/paper.plan.json"
 
 START_S = 6.0
 """Seconds until a job trains."""
-SECONDS_PER_UTTERANCE = {"embedded": 0.0115, "paper": 0.019}
+SECONDS_PER_UTTERANCE = {"embedded": 0.0107, "paper": 0.021}
 """Seconds on one core for an utterance of the longer train split in one epoch, by profile.
 
-`embedded`: a job of three trainings took 359 s for 40 epochs of 255 utterances, two such jobs side
-by side on two idle cores. `paper`: 1.24 s a step of 128 + 128 utterances on two cores.
+`embedded`: a job of three trainings took 164 s of CPU time for 20 epochs of 255 utterances, two
+such jobs side by side on two cores (`make demo`). `paper`: 41 s an epoch of 3,868 utterances on
+two cores (`python -m benchmarks.training_run`).
 """
-SOURCE_ONLY = 0.67
-"""The same of a method that sees one domain alone, over that of others: 241 s of 359."""
+SOURCE_ONLY = 0.55
+"""The same of a method that sees one domain alone, over that of others: 75 to 105 s of 164."""
 
 
 class Entry(BaseModel):
