@@ -97,6 +97,7 @@ class ManifestSummary:
         empty = [s for s in SPLITS if not any(row[s] for row in self.counts.values())]
         if empty:
             lines += ["", f"No row is in {' or '.join(empty)}."]
+        lines += [line for split in SPLITS if split not in empty for line in self._lacking(split)]
         if self.dropped:
             lines += ["", f"{sum(self.dropped.values())} dropped:"]
             lines += [f"  {n:6} {reason}" for reason, n in self.dropped.items()]
@@ -109,6 +110,19 @@ class ManifestSummary:
         """The paper's counts, where its corpus and classes are these."""
         its = table7(self.reader) if self.origin == RECORDED else {}
         return its if set(its) == set(self.classes) and self.label_source == EMOTION else {}
+
+    def _lacking(self, split: str) -> list[str]:
+        """A warning where a part has none of some classes that the corpus has."""
+        has = [name for name in self.classes if any(self.counts.get(name, {}).values())]
+        missing = [name for name in has if not self.counts[name].get(split)]
+        if not missing:
+            return []
+        return [
+            "",
+            f"Warning: {split} has no utterance labelled {' or '.join(missing)}, so nothing "
+            "chosen, calibrated or measured there sees them; try another split seed, split: paper, "
+            "or more speakers.",
+        ]
 
     def _table(self) -> list[list[str]]:
         """Classes by splits, with their sums; before the cap; and in the paper."""

@@ -274,6 +274,15 @@ def test_an_empty_split_is_told(tmp_path: Path) -> None:
     path = own_csv(tmp_path / "data", ["happy"] * 5)
     text = build_manifest("csv", path, tmp_path / "mine.csv").to_text()
     assert "No row is in val." in text.splitlines()
+    assert "Warning" not in text
+
+
+def test_a_split_that_lacks_a_class_is_told(tmp_path: Path) -> None:
+    path = own_csv(tmp_path / "data", ["happy"] * 24 + ["sad"])
+    text = build_manifest("csv", path, tmp_path / "mine.csv").to_text()
+    told = [line for line in text.splitlines() if line.startswith("Warning: ")]
+    assert len(told) == 2  # the one sad utterance is in one of three parts
+    assert all("has no utterance labelled sad, so nothing" in line for line in told)
 
 
 @settings(max_examples=25, deadline=None)
