@@ -18,6 +18,8 @@ from workflow_runs import command, snakemake, write_clips, write_config
 
 pytestmark = pytest.mark.slow
 
+RUNS = "results/runs/ie2mine/[a-z]*.json"
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -38,6 +40,7 @@ def folder(tmp_path_factory):
         methods=["direct_transfer", "amanda:norm:2"],
         seeds=1,
         train={"epochs": 2, "batch_size": 8},
+        resources={"train": {"threads": 8}},  # one after the other, so a kill leaves one to do
         shards=2,
     )
     return folder
@@ -81,13 +84,13 @@ class Record:
 @pytest.fixture(scope="module")
 def record(folder) -> Record:
     """Run the workflow to its end, interrupted twice: at its first shard, at its first training."""
-    shards, runs = "features/shards/*/[0-9]*.h5", "results/runs/ie2mine/[a-z]*.json"
+    shards = "features/shards/*/[0-9]*.h5"
     interrupt(folder, lambda: any(folder.glob(shards)), signal.SIGINT)
     finished = stamps(folder, shards)
     temporary = list(folder.glob("features/shards/*/.*"))
     listed = snakemake(folder, "--dry-run").stdout
-    interrupt(folder, lambda: any(folder.glob(runs)), signal.SIGKILL)
-    kept = stamps(folder, "features/*.h5") | stamps(folder, runs)
+    interrupt(folder, lambda: any(folder.glob(RUNS)), signal.SIGKILL)
+    kept = stamps(folder, "features/*.h5") | stamps(folder, RUNS)
     locked = snakemake(folder)
     unlocked = snakemake(folder, "--unlock")
     assert unlocked.returncode == 0, unlocked.stdout
@@ -123,7 +126,13 @@ def test_what_it_leaves(folder, record):
     assert (folder / "logs/pair/ie2mine.log").read_text().startswith("ie2mine: tested on 8 utter")
     for stage in ("standin", "manifest", "extract", "features", "train", "pair"):
         assert any((folder / "logs" / stage).rglob("*.log")), stage
+    for stage in ("standin", "manifest", "extract", "features", "pair"):
         assert any((folder / "bench_logs" / stage).rglob("*.tsv")), stage
+    trained = {Path(name).stem for name in stamps(folder, RUNS)}
+    killed = {Path(name).stem for name in record.files_after_kill}
+    timed = {file.stem for file in (folder / "bench_logs/train").rglob("*.tsv")}
+    assert trained - killed  # trained by the last call
+    assert trained - killed <= timed  # a job that was killed as its files came has no times
 
 
 def test_asked_again_nothing_runs(folder, record):
