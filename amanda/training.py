@@ -40,6 +40,7 @@ from amanda.store.features import FeatureFile
 from amanda.store.names import JOINT, STANDIN
 from amanda.store.pairing import check_pair
 from amanda.store.progress import track
+from amanda.store.wording import counted
 from amanda.training_data import TrainingData, save_mapped
 from amanda.workers import (
     Task,
@@ -353,4 +354,4 @@ def _marginal_warnings(
 def _device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return f"{device} ({torch.cuda.get_device_name(device)})"
-    return f"cpu ({usable_cpus()} threads)"
+    return f"cpu ({counted(usable_cpus(), 'thread')})"

@@ -23,3 +23,15 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("AMANDA_REAL_DATA names no folder of real recordings")
     return Path(folder).resolve()
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    """A real browser with one tab; see `browser.py`."""
+    from browser import find_browser, open_browser
+
+    path = find_browser()
+    if path is None:
+        pytest.skip("no Chromium on this machine to open pages in")
+    with open_browser(path, tmp_path_factory.mktemp("profile")) as opened:
+        yield opened

@@ -1,8 +1,11 @@
 """The code blocks of the documentation, and what a command line in them must fit."""
 
 import importlib.util
+import os
 import re
 import shlex
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -148,3 +151,19 @@ def check_commands(code: str) -> None:
             check_benchmark(arguments)
         elif called == "make":
             assert arguments[0] in targets, f"the Makefile has no {arguments[0]}"
+
+
+def run(command: list[str], folder: Path) -> str:
+    """What a command prints, which must end well."""
+    here = Path(sys.executable).parent
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "PATH": f"{here}{os.pathsep}{os.environ['PATH']}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{command[-1]}\n{done.stdout}"
+    return done.stdout

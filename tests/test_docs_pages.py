@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from browser import find_browser, open_browser
 
 pytestmark = pytest.mark.slow
 
@@ -36,15 +35,6 @@ def pages(tmp_path_factory):
     found = [built / f"{page.stem}.html" for page in sorted((ROOT / "docs").glob("*.md"))]
     assert len(found) > 20
     return found
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    path = find_browser()
-    if path is None:
-        pytest.skip("no Chromium on this machine to open the pages in")
-    with open_browser(path, tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])

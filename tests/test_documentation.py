@@ -7,9 +7,7 @@ parsed all the same, so that a renamed option is found.
 """
 
 import contextlib
-import os
 import shutil
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -28,6 +26,7 @@ from documented import (
     command_lines,
     inline_commands,
     program,
+    run,
 )
 from fake_results import METHODS, fake_pair
 from PIL import Image
@@ -95,22 +94,6 @@ def folder(tmp_path_factory) -> Path:
     (folder / "mine.wav").touch()
     (folder / "mine.csv").write_text("id,path,split\na,mine.wav,train\n")
     return folder
-
-
-def run(command: list[str], folder: Path) -> str:
-    """What a command prints, which must end well."""
-    here = Path(sys.executable).parent
-    done = subprocess.run(
-        command,
-        cwd=folder,
-        env={**os.environ, "PATH": f"{here}{os.pathsep}{os.environ['PATH']}"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{command[-1]}\n{done.stdout}"
-    return done.stdout
 
 
 def run_bash(block: Block, folder: Path) -> None:

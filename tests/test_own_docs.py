@@ -1,9 +1,7 @@
 """The pages on a corpus and on features of one's own, followed line by line."""
 
-import os
 import re
 import shutil
-import subprocess
 import sys
 import wave
 from pathlib import Path
@@ -11,6 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from documented import run
 from exchange_files import IDS, dictionary, features, manifest, npz_padded
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,17 +24,7 @@ def blocks(page: str, language: str) -> list[str]:
 def bash(script: str, folder: Path) -> str:
     """What a block prints; the page's `.venv/bin` and bare `amanda` are this environment's."""
     here = Path(sys.executable).parent
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", script.replace(".venv/bin", str(here))],
-        cwd=folder,
-        env={**os.environ, "PATH": f"{here}{os.pathsep}{os.environ['PATH']}"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, f"{script}\n{done.stdout}"
-    return done.stdout
+    return run(["bash", "-euo", "pipefail", "-c", script.replace(".venv/bin", str(here))], folder)
 
 
 def record_clips(folder: Path, listing: str) -> None:

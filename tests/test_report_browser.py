@@ -4,7 +4,6 @@ import json
 import time
 
 import pytest
-from browser import find_browser, open_browser
 from fake_results import METHODS, fake_pair
 
 from amanda.report import write_report
@@ -21,15 +20,6 @@ def report(tmp_path_factory):
     out = folder / "report.html"
     write_report([folder / "ie2msp.json", folder / "msp2ie.json"], out)
     return out
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    path = find_browser()
-    if path is None:
-        pytest.skip("no Chromium on this machine to open the report in")
-    with open_browser(path, tmp_path_factory.mktemp("profile")) as browser:
-        yield browser
 
 
 @pytest.fixture

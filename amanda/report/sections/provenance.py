@@ -81,7 +81,7 @@ def _methods(page: Page) -> Markup:
             Cell(method.label, css="text"),
             Cell(pair.title, css="text"),
             Cell(", ".join(method.modalities), css="text wrap"),
-            Cell(_device(method), css="text"),
+            Cell(str(method.provenance.get("device", "")), css="text"),
             Cell(str(method.provenance.get("created", ""))[:10], css="text"),
             _wall(method),
         ]
@@ -89,10 +89,6 @@ def _methods(page: Page) -> Markup:
         for method in pair.file.methods
     ]
     return table(Markup("<b>Trainings.</b>"), [head], rows, css="dense")
-
-
-def _device(method: MethodResult) -> str:
-    return str(method.provenance.get("device", "")).replace("(1 threads)", "(1 thread)")
 
 
 def _wall(method: MethodResult) -> str:
