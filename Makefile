@@ -106,5 +106,5 @@ bench: setup
 requirements:
 	@printf '%s\n' torch==2.11.0 torchvision==0.26.0 torchaudio==2.11.0 > .constraints.txt
 	trap 'rm -f .constraints.txt' EXIT
-	uv pip compile pyproject.toml --all-extras --python-version 3.11 --universal --no-header \
+	uv pip compile pyproject.toml --extra all --extra docs --python-version 3.11 --universal --no-header \
 	    --no-annotate --no-emit-index-url --constraints .constraints.txt --output-file requirements.txt

@@ -267,8 +267,14 @@ def method_settings(entry: str | Mapping[str, Any]) -> dict[str, Any]:
     return {"method": method, "surrogate": surrogate} if surrogate else {"method": method}
 
 
-def parse_config(values: Mapping[str, Any], where: str = "config") -> Config:
+def parse_config(
+    values: Mapping[str, Any], where: str = "config", *, files_here: bool = True
+) -> Config:
     """`Config` of plain values; `where` names the file they came from.
+
+    Args:
+        files_here: whether the CSVs and feature files that it names must be on this machine, and
+            not in a store such as a bucket.
 
     Raises:
         InputError: an unknown key (the nearest is named), a value out of range, or parts that do
@@ -279,7 +285,7 @@ def parse_config(values: Mapping[str, Any], where: str = "config") -> Config:
     except ValidationError as error:
         raise InputError(_sentence(error, where)) from error
     try:
-        _check_corpora(config)
+        _check_corpora(config, files_here)
         _check_methods(config)
         pairs = config.pairs or ["2".join(p) for p in permutations(config.corpora, 2)]
         asked = config.experiments
@@ -306,7 +312,7 @@ def check_pair(pair: str, config: Config) -> tuple[str, str]:
     return source, target
 
 
-def _check_corpora(config: Config) -> None:
+def _check_corpora(config: Config, files_here: bool) -> None:
     if not config.corpora:
         raise InputError("corpora: name at least one, as ie: {standin: true}")
     for name, corpus in config.corpora.items():
@@ -324,7 +330,8 @@ def _check_corpora(config: Config) -> None:
             if label not in CLASSES:
                 hint = nearest(label, list(CLASSES))
                 raise InputError(f"corpora.{name}.cap.{label}: no such class; {hint}")
-        for key in ("manifest", "features", "label_map", "faces"):
+        inputs = ("manifest", "features", "label_map") if files_here else ()
+        for key in (*inputs, "faces"):
             file = getattr(corpus, key)
             if file and not Path(file).is_file():
                 raise InputError(f"corpora.{name}.{key}: there is no file {file}")

@@ -54,7 +54,11 @@ class Cell:
     training: Training
 
     def __str__(self) -> str:
-        return f"{self.row}@{self.column}={self.training.result}"
+        return self.filled_by(self.training.result)
+
+    def filled_by(self, result: str) -> str:
+        """As `amanda experiments table` reads it, where the result file is `result`."""
+        return f"{self.row}@{self.column}={result}"
 
 
 @dataclass(frozen=True)

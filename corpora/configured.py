@@ -35,8 +35,8 @@ def check_corpora(config: Config, where: str = "config") -> list[str]:
 
 
 def _check_split(name: str, corpus: CorpusConfig, manifest: Path) -> None:
-    if (corpus.split or "column") != "column":
-        return
+    if (corpus.split or "column") != "column" or not manifest.exists():
+        return  # a CSV in a store is read when its manifest is made
     with open(manifest, encoding="utf-8-sig", errors="replace", newline="") as file:
         header = [column.strip() for column in next(csv.reader(file), [])]
     if "split" not in header:

@@ -34,7 +34,8 @@ rule train:
 
 rule pair:
     input:
-        pair_runs,
+        results=pair_runs,
+        predictions=lambda wildcards: predictions_of(pair_runs(wildcards)),
     output:
         result="results/{pair}.json",
         predictions="results/{pair}.predictions.csv",
@@ -50,4 +51,4 @@ rule pair:
     params:
         version=amanda.TRAIN_VERSION,
     shell:
-        "amanda merge-results {input} --out {output.result} 2>&1 | tee -i {log}"
+        "amanda merge-results {input.results} --out {output.result} 2>&1 | tee -i {log}"

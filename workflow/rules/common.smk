@@ -69,7 +69,9 @@ logger.addFilter(in_one_sentence)
 
 CONFIG_FILE = workflow.configfiles[-1] if workflow.configfiles else None
 CONFIG_NAME = Path(CONFIG_FILE or "config").name
-CONFIG = checked(parse_config, config, CONFIG_NAME)
+# With a storage provider, the files that the config names are in the store, as all others.
+IN_STORE = bool(workflow.storage_settings.default_storage_provider)
+CONFIG = checked(lambda: parse_config(config, CONFIG_NAME, files_here=not IN_STORE))
 for warning in checked(check_corpora, CONFIG, CONFIG_NAME):
     logger.warning(warning)
 RUNS = CONFIG.runs
@@ -209,10 +211,27 @@ def pair_runs(wildcards):
     return [f"results/runs/{wildcards.pair}/{run_id}.json" for run_id in RUNS]
 
 
+def predictions_of(results):
+    """The predictions that lie beside result files and are read with them.
+
+    Where a job has no folder in common with the others, it is sent what is named as input alone.
+    """
+    return [file.removesuffix(".json") + ".predictions.csv" for file in results]
+
+
 def manifest_input(wildcards):
     corpus = CONFIG.corpora[wildcards.corpus]
     made = [f"data/{wildcards.corpus}/STANDIN.txt"] if corpus.standin else []
     return made + [file for file in (corpus.manifest, corpus.label_map) if file]
+
+
+def manifest_flags(wildcards, found=()):
+    """Flags of `amanda manifest`, with its input files where the job has `found` them, if it has."""
+    corpus = CONFIG.corpora[wildcards.corpus]
+    files = dict(zip(manifest_input(wildcards), map(str, found)))
+    named = {key: getattr(corpus, key) for key in ("manifest", "label_map")}
+    own = {key: files.get(file, file) for key, file in named.items() if file}
+    return shlex.join(commands.manifest_flags(wildcards.corpus, corpus.model_copy(update=own)))
 
 
 def weights_stamp(wildcards):

@@ -44,9 +44,9 @@ rule manifest:
     resources:
         **stage_resources("manifest"),
     params:
-        flags=lambda wildcards: shlex.join(
-            commands.manifest_flags(wildcards.corpus, CONFIG.corpora[wildcards.corpus])
-        ),
+        # A parameter that looks at the input is not remembered, so what is asked for stands here too.
+        asked=manifest_flags,
+        flags=lambda wildcards, input: manifest_flags(wildcards, input),
         version=corpora.MANIFEST_VERSION,
     shell:
         "amanda manifest {params.flags} --out {output.manifest} 2>&1 | tee -i {log}"

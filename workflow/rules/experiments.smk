@@ -6,7 +6,8 @@
 
 rule table:
     input:
-        cell_files,
+        results=cell_files,
+        predictions=lambda wildcards: predictions_of(cell_files(wildcards)),
     output:
         "results/{table}.json",
     log:
@@ -19,7 +20,9 @@ rule table:
     resources:
         **stage_resources("report"),
     params:
-        cells=lambda wildcards: shlex.join(map(str, table_cells(wildcards))),
+        # A parameter that looks at the input is not remembered, so what is asked for stands here too.
+        asked=cell_flags,
+        cells=lambda wildcards, input: cell_flags(wildcards, input.results),
         budget=CONFIG.budget,
         version=amanda.REPORT_VERSION,
     shell:
@@ -49,7 +52,8 @@ rule counts:
 
 rule figure:
     input:
-        figure_inputs,
+        drawn=figure_inputs,
+        beside=figure_siblings,
     output:
         svg="figures/{kind}_{pair}.svg",
         pdf="figures/{kind}_{pair}.pdf",
@@ -66,7 +70,7 @@ rule figure:
         kind=lambda wildcards: wildcards.kind.split("_")[0],
         version=amanda.REPORT_VERSION,
     shell:
-        "amanda experiments figure {params.kind} {input} --out {output.svg} 2>&1 | tee -i {log}"
+        "amanda experiments figure {params.kind} {input.drawn} --out {output.svg} 2>&1 | tee -i {log}"
 
 
 rule paper_page:

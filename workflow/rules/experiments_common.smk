@@ -31,6 +31,13 @@ def cell_files(wildcards):
     return list(dict.fromkeys(cell.training.result for cell in table_cells(wildcards)))
 
 
+def cell_flags(wildcards, found=()):
+    """The cells of a table, with their result files where the job has `found` them, if it has."""
+    files = dict(zip(cell_files(wildcards), map(str, found)))
+    named = [(cell, cell.training.result) for cell in table_cells(wildcards)]
+    return shlex.join(cell.filled_by(files.get(file, file)) for cell, file in named)
+
+
 def figure_inputs(wildcards):
     source_target(wildcards.pair)
     if wildcards.kind == "alpha2":
@@ -38,6 +45,14 @@ def figure_inputs(wildcards):
     trainings = planned().figure_trainings(wildcards.kind, wildcards.pair)
     if wildcards.kind == "representations":
         return [training.representations for training in trainings]
+    return [training.result for training in trainings]
+
+
+def figure_siblings(wildcards):
+    """Result files, which are read beside the representations that a figure draws."""
+    if wildcards.kind != "representations":
+        return []
+    trainings = planned().figure_trainings(wildcards.kind, wildcards.pair)
     return [training.result for training in trainings]
 
 

@@ -22,6 +22,7 @@ rule weights:
 rule extract:
     input:
         manifest="manifests/{corpus}.csv",
+        meta="manifests/{corpus}.meta.json",
         weights=weights_stamp,
     output:
         temp("features/shards/{corpus}/{shard}-of-{n_shards}.h5"),

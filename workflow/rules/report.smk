@@ -4,6 +4,7 @@
 rule report:
     input:
         results=expand("results/{pair}.json", pair=CONFIG.pairs),
+        predictions=expand("results/{pair}.predictions.csv", pair=CONFIG.pairs),
         features=report_features(),
         sheets=report_sheets(),
     output:
@@ -22,8 +23,8 @@ rule report:
     resources:
         **stage_resources("report"),
     params:
-        features=[f"--features {file}" for file in report_features()],
-        sheets=[f"--thumbnails {folder}" for folder in report_sheets()],
+        features=lambda wildcards, input: [f"--features {file}" for file in input.features],
+        sheets=lambda wildcards, input: [f"--thumbnails {folder}" for folder in input.sheets],
         version=amanda.REPORT_VERSION,
     shell:
         "amanda report {input.results} {params.features} {params.sheets} --out {output} 2>&1 | tee -i {log}"
