@@ -11,6 +11,7 @@ Two ways, with the same results but for rounding:
 
 import math
 import warnings
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -50,9 +51,16 @@ def search(
     product: torch.dtype,
     wanted: Wanted | None,
 ) -> Found:
-    """Largest windows by responses in the number format `product`; sums over taps are float32."""
+    """Largest windows by responses in the number format `product`; sums over taps are float32.
+
+    On a processor without instructions for bfloat16, its numbers are multiplied as float32, which
+    holds their products exactly and takes no longer than float32 does.
+    """
     maxima, windows = _nothing_found(packed, weight, kernels)
     offsets = packed.offsets.tolist()
+    if product == torch.bfloat16 and not multiplies_bfloat16():
+        packed = replace(packed, values=packed.values.bfloat16().float())
+        weight, product = weight.bfloat16(), torch.float32
     for sums in window_sums(packed, weight.to(product), kernels, wanted):
         for i, count in enumerate(sums.counts):
             largest, window = sums.response[offsets[i] : offsets[i + 1], :count].max(dim=0)

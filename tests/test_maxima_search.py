@@ -95,6 +95,20 @@ def test_of_equal_windows_the_first_is_taken() -> None:
         assert (found[1] == 0).all()
 
 
+def test_without_instructions_for_bfloat16_its_numbers_are_multiplied_as_float32(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    batch, w = packed([1, 7, 40, 90]), weight()
+    rounded = Packed(batch.values.bfloat16().float(), batch.lengths)
+    expected, where = slow_search(rounded, w.bfloat16().float())
+    monkeypatch.setattr("amanda.maxima_search.multiplies_bfloat16", lambda: False)
+    maxima, windows = search(batch, w, KERNELS, torch.bfloat16, None)
+    torch.testing.assert_close(maxima, expected, rtol=1e-5, atol=1e-5)
+    assert torch.equal(windows, where)
+    exact, _ = slow_search(batch, w)
+    assert 1e-4 < (maxima - exact).abs().max() < 0.5
+
+
 def test_windows_closer_than_rounding_are_told_apart_in_float32() -> None:
     """Two frames that bfloat16 cannot distinguish; one channel, kernel 1."""
     values = torch.zeros(64, DIM)
