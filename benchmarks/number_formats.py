@@ -5,7 +5,7 @@
 Trains Amanda (p=2) with the same seeds three times on each pair: `float32` with screening (the
 default where the processor multiplies bfloat16), `plain` float32 without it, and `bfloat16`. The
 differences from `plain` come with 95% intervals over seeds and test utterances
-(`amanda.metrics.difference_interval`). The last line is one JSON object.
+(`amanda.intervals.difference_interval`). The last line is one JSON object.
 """
 
 import argparse
@@ -44,7 +44,9 @@ def run_one(job: tuple[Path, Path, str, int, int, int, Path]) -> Path:
 
 def differences(results: dict[str, Path]) -> dict[str, dict[str, float]]:
     """Variant to its mean weighted F1 and its difference from `plain`, of the last epoch."""
-    from amanda.metrics import PairedRun, difference_interval, evaluate
+    from amanda.comparison import paired_runs
+    from amanda.intervals import difference_interval
+    from amanda.metrics import evaluate
     from amanda.predictions import predictions_path, read_predictions
     from amanda.store.names import CLASSES
 
@@ -57,16 +59,7 @@ def differences(results: dict[str, Path]) -> dict[str, dict[str, float]]:
         scores = [evaluate(b.label, b.probabilities, CLASSES)["weighted_f1"] for b in each]
         found[name] = {"weighted_f1": float(np.mean(scores))}
         if name != "plain":
-            runs = [
-                PairedRun(
-                    label=np.asarray(a.label),
-                    speaker=list(a.speakers),
-                    first=a.probabilities.argmax(axis=1),
-                    second=b.probabilities.argmax(axis=1),
-                )
-                for a, b in zip(each, blocks["plain"], strict=True)
-            ]
-            interval = difference_interval(runs, len(CLASSES))
+            interval = difference_interval(paired_runs(each, blocks["plain"]), len(CLASSES))
             found[name] |= {
                 "difference": interval.estimate,
                 "low": interval.low,
