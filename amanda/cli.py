@@ -4,13 +4,15 @@ Exit codes: 0 done; 1 failed; 2 wrong usage or input; 3 done, but more clips fai
 """
 
 import errno
+import inspect
 import logging
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand
 
 from amanda import __version__, commands_statistics
 from amanda.commands_doctor import doctor
@@ -173,8 +175,8 @@ def check(
     paths: Annotated[
         list[Path],
         typer.Argument(
-            help="Manifests (.csv), feature files (.h5), results (.json), folders of corpora; "
-            "with --privacy reports and other texts."
+            help="Manifests (.csv), feature files (.h5), results (.json), predictions, configs and "
+            "maps of labels (.yaml), folders of corpora; with --privacy reports and other texts."
         ),
     ],
     corpus: Annotated[
@@ -420,7 +422,14 @@ def export_command(
     typer.echo(summary.to_json() if json else summary.to_text())
 
 
-@app.command()
+class _TrainCommand(TyperCommand):
+    """Takes what it does not know, to say better than the parser what to write instead."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return ["[OPTIONS]"]
+
+
+@app.command(cls=_TrainCommand, context_settings={"ignore_unknown_options": True})
 def train(
     source: Annotated[Path, typer.Option(help="Feature file of the labelled corpus.")],
     target: Annotated[Path, typer.Option(help="Feature file of the corpus to adapt to.")],
@@ -462,13 +471,19 @@ def train(
     allow_mismatch: Annotated[
         bool, typer.Option(help="Pair files of different models, for those who know.")
     ] = False,
+    unknown: Annotated[list[str] | None, typer.Argument(hidden=True)] = None,
 ) -> None:
     """Train one method on one pair and evaluate it on the target's test split.
 
     Example: `amanda train --source features/ie.h5 --target features/msp.h5 --method amanda
     --surrogate norm:2 --seeds 3 --out results/runs/ie2msp/a_n2.json`
     """
-    from amanda.settings import resolve_settings
+    from amanda.settings import resolve_settings, unknown_argument
+
+    if unknown:
+        names = {*inspect.signature(train).parameters, "set"} - {"setting", "unknown"}
+        options = [f"--{name.replace('_', '-')}" for name in names]
+        raise InputError(unknown_argument(unknown, options))
     from amanda.training import train_method
 
     settings = resolve_settings(

@@ -41,7 +41,7 @@ def known_places(text: str, where: str) -> dict[str, str]:
     Raises:
         InputError: `text` is no YAML, or no config.
     """
-    corpora = _values(text, where).get("corpora") or {}
+    corpora = config_values(text, where).get("corpora") or {}
     if not isinstance(corpora, Mapping):
         raise InputError(f"{where}: corpora is no mapping; write it as corpora: {{ie: ...}}")
     found = {}
@@ -82,7 +82,7 @@ def with_places(text: str, places: Mapping[str, Place], where: str) -> str:
         lines[at if at is not None else end : at if at is not None else end] = added
         end += len(added)
     changed = "\n".join(lines) + "\n"
-    parse_config(_values(changed, where), where)
+    parse_config(config_values(changed, where), where)
     return changed
 
 
@@ -91,7 +91,7 @@ def with_pairs(text: str, here: set[str], where: str) -> tuple[str, list[str]]:
 
     A list of pairs that holds any other is somebody's own and stays as it is.
     """
-    values = _values(text, where)
+    values = config_values(text, where)
     listed = values.get("pairs") or []
     wanted = [pair for pair in PAIRS if set(split_pair(pair)) <= here]
     if not wanted or not set(listed) <= set(PAIRS):
@@ -103,7 +103,12 @@ def with_pairs(text: str, here: set[str], where: str) -> tuple[str, list[str]]:
     return (changed, wanted) if n else (text, list(listed))
 
 
-def _values(text: str, where: str) -> dict[str, Any]:
+def config_values(text: str, where: str) -> dict[str, Any]:
+    """The keys and values of a config's text.
+
+    Raises:
+        InputError: `text` is no YAML, or has no keys.
+    """
     try:
         values = yaml.safe_load(text)
     except yaml.YAMLError as error:

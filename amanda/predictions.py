@@ -17,6 +17,7 @@ from jaxtyping import Float32, Int
 from amanda.result_schema import PredictionsInfo
 from amanda.store.atomic import atomic_path
 from amanda.store.errors import InputError
+from amanda.store.names import PREDICTIONS
 
 KEYS = ("run_id", "seed", "fold", "selection", "id", "speaker", "label")
 PREFIX = "p_"
@@ -44,7 +45,7 @@ class Predictions:
 def predictions_path(result: Path) -> Path:
     """Where the predictions of a result file lie."""
     result = Path(result)
-    return result.with_name(f"{result.stem}.predictions.csv")
+    return result.with_name(result.stem + PREDICTIONS)
 
 
 def write_predictions(

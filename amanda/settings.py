@@ -278,6 +278,22 @@ def parse_settings(values: dict[str, Any], where: str) -> RunSettings:
         raise InputError(f"{where}: {key} = {first['input']!r}: {sentence}") from error
 
 
+def unknown_argument(arguments: Sequence[str], options: Collection[str]) -> str:
+    """A sentence on the first argument of a command line that is none of its options.
+
+    >>> unknown_argument(["--batch-size", "64"], ["--epochs"])
+    "--batch-size: no such option; it is a setting, write '--set batch_size=64'"
+    """
+    name, _, value = arguments[0].partition("=")
+    if not name.startswith("-"):
+        return f"'{name}': no option stands before it; train takes nothing else"
+    field = name.lstrip("-").replace("-", "_")
+    if field not in RunSettings.model_fields:
+        return f"{name}: no such option; {nearest(name, sorted(options))}"
+    given = value or next((each for each in arguments[1:] if each[:1] != "-"), "VALUE")
+    return f"{name}: no such option; it is a setting, write '--set {field}={given}'"
+
+
 def resolve_settings(
     config: Path | None, assignments: list[str], **flags: str | int | None
 ) -> RunSettings:

@@ -7,11 +7,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from amanda.config import parse_config
+from amanda.config_roots import config_values
 from amanda.store.check import check_files
 from amanda.store.compare import compare_text
 from amanda.store.errors import InputError
-from amanda.store.names import unfit_name
+from amanda.store.names import PREDICTIONS, unfit_name
+from corpora.labels import read_label_map
 from corpora.root_report import RootReport
+
+_YAML = (".yaml", ".yml")
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class CheckReport:
 
 
 def check_paths(paths: Sequence[Path], *, reader: str = "", media: bool = True) -> CheckReport:
-    """Check manifests, feature files, result files, and folders of corpora.
+    """Check manifests, feature files, results, predictions, YAML files and folders of corpora.
 
     Args:
         reader: the layout of the folders; "" finds it.
@@ -54,14 +59,17 @@ def check_paths(paths: Sequence[Path], *, reader: str = "", media: bool = True) 
         media = False
         notes.append("media files are not opened: PyAV is not installed (the extra `extract`)")
     files = [path for path in paths if not path.is_dir()]
-    problems = check_files(files)
+    settings = [path for path in files if path.suffix.lower() in _YAML and path.is_file()]
+    problems = check_files([path for path in files if path not in settings])
+    problems += [problem for path in settings if (problem := _check_yaml(path))]
     notes += [note for path in files if (note := unfit_name(path))]
     features = [path for path in files if path.suffix.lower() in (".h5", ".hdf5")]
     for other in features[1:]:
         with suppress(InputError):  # a file that cannot be read is among the problems
             notes.append(compare_text(features[0], other))
     for path in files if media else ():
-        if path.suffix.lower() == ".csv" and path.is_file():
+        is_manifest = path.suffix.lower() == ".csv" and not path.name.endswith(PREDICTIONS)
+        if is_manifest and path.is_file():
             from corpora.check_media import check_manifest_media
 
             problems += check_manifest_media(path)
@@ -76,6 +84,22 @@ def check_paths(paths: Sequence[Path], *, reader: str = "", media: bool = True) 
                 problems.append(str(error))
     problems += [problem for root in roots for problem in root.problems]
     return CheckReport(paths, problems, roots, notes)
+
+
+def _check_yaml(path: Path) -> str:
+    """The first thing wrong with a config of the workflow, or a map of labels; "" for none."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        values = config_values(text, str(path))
+        if "corpora" in values:
+            parse_config(values, str(path))
+        else:
+            read_label_map(path)
+    except (OSError, UnicodeDecodeError) as error:
+        return f"{path}: cannot be read ({error})"
+    except InputError as error:
+        return str(error)
+    return ""
 
 
 def _names(paths: Sequence[Path]) -> str:

@@ -149,6 +149,21 @@ def unknown_setting(folder: Path) -> list[object]:
     return train(folder, "--set", "batchsize=3")
 
 
+def setting_as_option(folder: Path) -> list[object]:
+    two_files(folder)
+    return train(folder, "--batch-size", "64")
+
+
+def misspelt_option(folder: Path) -> list[object]:
+    two_files(folder)
+    return train(folder, "--surogate=norm:1")
+
+
+def nothing_before_it(folder: Path) -> list[object]:
+    two_files(folder)
+    return train(folder, "amanda")
+
+
 def class_absent(folder: Path) -> list[object]:
     def no_sad(columns: dict[str, np.ndarray]) -> None:
         columns["label"][columns["label"] == 2] = -1
@@ -179,7 +194,7 @@ def bad_prior(folder: Path) -> list[object]:
         (other_layout, r"ie.*Eval"),
         (unknown_reader, r"did you mean 'msp'"),
         (duplicate_ids, r"line 3: id 'u1' stands on line 2 already"),
-        (foreign_label, r"line 2.*'joyful'"),
+        (foreign_label, r"line 2.*'joyful'.*--label-map"),
         (all_media_missing, r"gone\.wav"),
         (unknown_profile, r"did you mean 'embedded'"),
         (bad_shard, r"--shard '3/3'"),
@@ -192,6 +207,9 @@ def bad_prior(folder: Path) -> list[object]:
         (unknown_method, r"did you mean 'amanda'"),
         (small_p, r"norm:0\.5.*≥ 1"),
         (unknown_setting, r"did you mean 'batch_size'"),
+        (setting_as_option, r"--batch-size.*'--set batch_size=64'"),
+        (misspelt_option, r"--surogate: no such option; did you mean '--surrogate'"),
+        (nothing_before_it, r"'amanda': no option stands before it"),
         (class_absent, r"a\.h5.*'sad'"),
         (truncated_result, r"r\.json"),
         (unknown_standin, r"did you mean 'ie'"),
@@ -222,6 +240,44 @@ def test_check_prints_every_problem_and_one_json_object(monkeypatch, capsys, tmp
     code, out, _ = run(monkeypatch, capsys, "check", path, "--json")
     assert code == 2
     assert len(json.loads(out)["problems"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("corpora: {ie: {standin: true}, msp: {standin: true}}\npairs: [ie2msp]\n", "sound"),
+        ("corpora: {ie: {standin: true}}\npair: [ie2msp]\n", "did you mean 'pairs'?"),
+        ("corpora: {ie: {standin: true}}\npairs: [ie2msp]\n", "msp"),
+        ("corpora: [\n", "not YAML"),
+        ("exc: happy\nneu: neutral\n", "sound"),
+        ("exc: hapy\n", "'exc: hapy' names no class; did you mean 'happy'?"),
+        ("- happy\n", "no keys"),
+    ],
+)
+def test_check_reads_configs_and_maps_of_labels(monkeypatch, capsys, tmp_path, text, said):
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    code, out, err = run(monkeypatch, capsys, "check", path)
+    assert (code, err) == (0 if said == "sound" else 2, "")
+    assert re.fullmatch(rf"{re.escape(str(path))}.*{re.escape(said)}.*\n", out)
+
+
+def test_check_of_a_yaml_file_that_is_no_text(monkeypatch, capsys, tmp_path):
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(b"\xff\xfe\xfa")
+    code, out, _ = run(monkeypatch, capsys, "check", path)
+    assert (code, "cannot be read" in out) == (2, True)
+
+
+def test_check_of_predictions_is_that_of_their_result(monkeypatch, capsys, tmp_path):
+    two_files(tmp_path)
+    assert run(monkeypatch, capsys, *train(tmp_path, "--method", "direct_transfer"))[0] == 0
+    predictions = tmp_path / "r.predictions.csv"
+    code, out, _ = run(monkeypatch, capsys, "check", predictions)
+    assert (code, out) == (0, f"{predictions}: sound\n")
+    predictions.write_text(predictions.read_text(encoding="utf-8").replace(",happy,", ",sad,", 1))
+    code, out, _ = run(monkeypatch, capsys, "check", predictions)
+    assert (code, "r.predictions.csv" in out, "Traceback" in out) == (2, True, False)
 
 
 def test_check_says_that_a_sound_file_is_sound(monkeypatch, capsys, tmp_path):

@@ -9,13 +9,15 @@ from amanda.store.errors import InputError
 from amanda.store.features import FeatureFile
 from amanda.store.manifest import manifest_classes, resolve_path
 from amanda.store.manifest_rows import scan_lines
+from amanda.store.names import PREDICTIONS
 from amanda.store.pairing import check_pair
 
 _MEDIA_NAMED = 20
 
 
 def check_files(files: Sequence[Path]) -> list[str]:
-    """Every problem of manifests (.csv), feature files (.h5) and result files (.json).
+    """Every problem of manifests (.csv), feature files (.h5), and results (.json) with the
+    predictions beside them.
 
     Sound feature files are also checked against the first of them as pairs.
 
@@ -29,6 +31,8 @@ def check_files(files: Sequence[Path]) -> list[str]:
         if not path.is_file():
             found = "is a folder; give the files in it" if path.is_dir() else "no such file"
             problems.append(f"{path}: {found}")
+        elif path.name.endswith(PREDICTIONS):
+            problems += _check_result(path.with_name(path.name.removesuffix(PREDICTIONS) + ".json"))
         elif suffix == ".csv":
             problems += check_manifest_and_media(path)
         elif suffix in (".h5", ".hdf5"):

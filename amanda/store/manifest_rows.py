@@ -107,7 +107,10 @@ def parse_row(
         problems.append(f"{who}: end_s {end_s:g} ≤ start_s {start_s or 0.0:g}; times are seconds")
     label = values.get("label", "")
     if label and classes is not None and label not in classes:
-        problems.append(f"{who}: label '{label}' is not a class; {nearest(label, list(classes))}")
+        problems.append(
+            f"{who}: label '{label}' is not a class; {nearest(label, list(classes))}, or say what "
+            "class it is: amanda manifest --corpus csv --label-map FILE.yaml"
+        )
     split = values.get("split", "train")
     if split not in SPLITS:
         problems.append(f"{who}: split '{split}' is unknown; use {', '.join(SPLITS)}")

@@ -26,6 +26,9 @@ STATUSES = (
 STANDIN, RECORDED = "stand-in", "recorded"
 ORIGINS = (RECORDED, STANDIN)
 
+PREDICTIONS = ".predictions.csv"
+"""How a file of predictions ends; the result file that it belongs to, .json, lies beside it."""
+
 _CORPUS = re.compile(r"[a-z](?:[a-z0-9_]*[a-z0-9_])?")
 
 
@@ -44,7 +47,7 @@ def check_corpus_name(name: str) -> str:
 
 def unfit_name(manifest: Path) -> str:
     """A sentence on a manifest whose name cannot name its corpus, "" for any other file."""
-    if manifest.suffix.lower() != ".csv":
+    if manifest.suffix.lower() != ".csv" or manifest.name.endswith(PREDICTIONS):
         return ""
     try:
         check_corpus_name(manifest.stem)
