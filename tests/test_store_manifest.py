@@ -148,6 +148,8 @@ def test_a_bad_optional_cell_is_named(column: str, cell: str, problem: str, tmp_
     [
         ("path,text", "line 1: no column 'id'"),
         ("id,text", "line 1: no column 'path'"),
+        ("id,File,text", "line 1: no column 'path'; rename 'File'"),
+        ("utterance_id,path,text", "line 1: no column 'id'; rename 'utterance_id'"),
         ("id;path;label", "line 1: columns parted by semicolons; save it with commas"),
         ("id\tpath", "line 1: columns parted by tabs"),
         ("id,path,lable", "line 1: unknown column 'lable'; did you mean 'label'"),

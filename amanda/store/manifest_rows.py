@@ -183,6 +183,17 @@ def _one_line(problem: str) -> str:
 
 
 _USUAL_NAMES = {
+    "utterance": "id",
+    "utterance_id": "id",
+    "clip_id": "id",
+    "name": "id",
+    "file": "path",
+    "filename": "path",
+    "file_name": "path",
+    "filepath": "path",
+    "file_path": "path",
+    "clip": "path",
+    "video": "path",
     "emotion": "label",
     "class": "label",
     "start": "start_s",
@@ -199,9 +210,9 @@ def _header_problems(path: Path, header: list[str], classes: Sequence[str] | Non
             raise InputError(f"{path}, line 1: columns parted by {word}; save it with commas")
     needed = [name for name in ("id", "path") if name not in header]
     if needed:
-        raise InputError(
-            f"{path}, line 1: no column '{needed[0]}'; a manifest has {', '.join(REQUIRED)}"
-        )
+        usual = [name for name in header if _USUAL_NAMES.get(name.lower()) == needed[0]]
+        mend = f"rename '{usual[0]}'" if usual else f"a manifest has {', '.join(REQUIRED)}"
+        raise InputError(f"{path}, line 1: no column '{needed[0]}'; {mend}")
     for name, count in Counter(header).items():
         if count > 1:
             yield f"{path}, line 1: column '{name}' stands {count} times; keep one"
