@@ -10,6 +10,7 @@ they are written: they show people, and no report takes them in unless it is ask
 
 Doubtful: utterances without a face come first, then those with the smallest product of margin
 (score of the chosen person less the runner-up's) and coverage (share of frames with the face).
+Utterances without pictures come last: nothing on them can be corrected.
 """
 
 import csv

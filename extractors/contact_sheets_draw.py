@@ -1,5 +1,6 @@
 """Drawing a contact sheet: one row an utterance, on paper-white."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -64,8 +65,13 @@ class Chosen:
 
     @property
     def clarity(self) -> float:
-        """0 for no face, else margin × coverage: the sheets begin with the smallest."""
-        return self.margin * self.coverage if self.person >= 0 else -1.0
+        """Margin × coverage, -1 for pictures without a face: the sheets begin with the smallest.
+
+        Infinite without pictures (no video, or it does not open): there is nothing to look at.
+        """
+        if self.person >= 0:
+            return self.margin * self.coverage
+        return -1.0 if self.status == "no_face" else math.inf
 
 
 def draw_sheet(

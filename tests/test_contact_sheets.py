@@ -1,6 +1,7 @@
 """Contact sheets: every utterance once, the doubtful first; the CSV that mends a choice."""
 
 import csv
+import math
 from pathlib import Path
 
 import h5py
@@ -13,7 +14,7 @@ from amanda.store.errors import InputError
 from amanda.store.features import FeatureFile
 from extractors.boxes import Detections
 from extractors.contact_sheets import read_choices, write_contact_sheets
-from extractors.contact_sheets_draw import CHOSEN, HEAD, OTHER, ROW, ROWS, _spread, _wrap
+from extractors.contact_sheets_draw import CHOSEN, HEAD, OTHER, ROW, ROWS, Chosen, _spread, _wrap
 from extractors.extract import run_extraction
 from extractors.faces import DETECTORS
 
@@ -63,12 +64,27 @@ def rows_of(folder: Path) -> list[dict]:
 def test_every_utterance_is_there_once_the_doubtful_first(corpus):
     folder, said, _ = corpus
     rows = rows_of(folder / "sheets")
-    assert rows[0]["id"] == "d"  # unreadable
+    assert rows[-1]["id"] == "d"  # unreadable: there is nothing to look at
     assert sorted(row["id"] for row in rows) == ["a", "b", "c", "d"]
     clarity = [float(r["margin"]) * float(r["coverage"]) for r in rows if r["person"]]
     assert clarity == sorted(clarity)
     assert {row["id"]: row["persons"] for row in rows} == {"a": "2", "b": "2", "c": "1", "d": "0"}
     assert "4 utterances on 1 sheets" in said
+
+
+def test_pictures_without_a_face_come_before_all_others():
+    face = dict.fromkeys(("row", "n_persons", "runner_up"), 0) | {"name": "", "detail": ""}
+    face |= {"rule": "", "boxes": np.zeros((1, 4)), "runner_up_boxes": np.zeros((1, 4))}
+    chosen = [
+        Chosen(**face, status=status, person=person, score=score, runner_up_score=1.0, coverage=0.5)
+        for status, person, score in (
+            ("no_face", -1, 0.0),
+            ("ok", 0, 1.0),
+            ("ok", 0, 4.0),
+            ("no_video", -1, 0.0),
+        )
+    ]
+    assert [each.clarity for each in chosen] == [-1.0, 0.0, 1.5, math.inf]
 
 
 def test_the_sheet_shows_boxes_of_both_persons(corpus):
