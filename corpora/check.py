@@ -7,13 +7,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from amanda.config import parse_config
+from amanda.config import Config, parse_config
 from amanda.config_roots import config_values
+from amanda.settings import RunSettings
 from amanda.store.check import check_files
 from amanda.store.compare import compare_text
 from amanda.store.errors import InputError
-from amanda.store.names import PREDICTIONS, unfit_name
-from corpora.labels import read_label_map
+from amanda.store.names import may_be_manifest, unfit_name
+from corpora.labels import MIDDLE_VALENCE, read_label_map
 from corpora.root_report import RootReport
 
 _YAML = (".yaml", ".yml")
@@ -61,15 +62,14 @@ def check_paths(paths: Sequence[Path], *, reader: str = "", media: bool = True) 
     files = [path for path in paths if not path.is_dir()]
     settings = [path for path in files if path.suffix.lower() in _YAML and path.is_file()]
     problems = check_files([path for path in files if path not in settings])
-    problems += [problem for path in settings if (problem := _check_yaml(path))]
+    problems += [problem for path in settings if (problem := _check_yaml(path, reader))]
     notes += [note for path in files if (note := unfit_name(path))]
     features = [path for path in files if path.suffix.lower() in (".h5", ".hdf5")]
     for other in features[1:]:
         with suppress(InputError):  # a file that cannot be read is among the problems
             notes.append(compare_text(features[0], other))
     for path in files if media else ():
-        is_manifest = path.suffix.lower() == ".csv" and not path.name.endswith(PREDICTIONS)
-        if is_manifest and path.is_file():
+        if may_be_manifest(path) and path.is_file():
             from corpora.check_media import check_manifest_media
 
             problems += check_manifest_media(path)
@@ -86,15 +86,20 @@ def check_paths(paths: Sequence[Path], *, reader: str = "", media: bool = True) 
     return CheckReport(paths, problems, roots, notes)
 
 
-def _check_yaml(path: Path) -> str:
-    """The first thing wrong with a config of the workflow, or a map of labels; "" for none."""
+def _check_yaml(path: Path, reader: str) -> str:
+    """The first thing wrong with a config of the workflow, or a map of labels; "" for none.
+
+    A map for no named layout may leave out the middle of the valence, which layouts know.
+    """
     try:
         text = path.read_text(encoding="utf-8")
         values = config_values(text, str(path))
         if "corpora" in values:
             parse_config(values, str(path))
+        elif values.keys() & (Config.model_fields.keys() | RunSettings.model_fields.keys()):
+            return f"{path}: neither a config, which has corpora, nor a map of labels"
         else:
-            read_label_map(path)
+            read_label_map(path, reader or next(iter(MIDDLE_VALENCE)))
     except (OSError, UnicodeDecodeError) as error:
         return f"{path}: cannot be read ({error})"
     except InputError as error:

@@ -252,6 +252,8 @@ def test_check_prints_every_problem_and_one_json_object(monkeypatch, capsys, tmp
         ("exc: happy\nneu: neutral\n", "sound"),
         ("exc: hapy\n", "'exc: hapy' names no class; did you mean 'happy'?"),
         ("- happy\n", "no keys"),
+        ("classes: [negative, positive]\nfrom: valence\n", "sound"),
+        ("epochs: 20\n", "neither a config, which has corpora, nor a map of labels"),
     ],
 )
 def test_check_reads_configs_and_maps_of_labels(monkeypatch, capsys, tmp_path, text, said):
@@ -278,6 +280,8 @@ def test_check_of_predictions_is_that_of_their_result(monkeypatch, capsys, tmp_p
     predictions.write_text(predictions.read_text(encoding="utf-8").replace(",happy,", ",sad,", 1))
     code, out, _ = run(monkeypatch, capsys, "check", predictions)
     assert (code, "r.predictions.csv" in out, "Traceback" in out) == (2, True, False)
+    both = run(monkeypatch, capsys, "check", predictions, tmp_path / "r.json")
+    assert both == (code, out, "")  # a problem of both files is said once
 
 
 def test_check_says_that_a_sound_file_is_sound(monkeypatch, capsys, tmp_path):

@@ -154,6 +154,7 @@ def test_a_bad_optional_cell_is_named(column: str, cell: str, problem: str, tmp_
         ("id\tpath", "line 1: columns parted by tabs"),
         ("id,path,lable", "line 1: unknown column 'lable'; did you mean 'label'"),
         ("id,path,Emotion", "line 1: unknown column 'Emotion'; did you mean 'label'"),
+        ("id,path,name", "line 1: unknown column 'name'; known: "),
         ("id,path,path", "line 1: column 'path' stands 2 times"),
         ("id,path,p_hapy", "line 1: column 'p_hapy' is the share of no class; .*'p_happy'"),
     ],

@@ -9,7 +9,7 @@ from amanda.store.errors import InputError
 from amanda.store.features import FeatureFile
 from amanda.store.manifest import manifest_classes, resolve_path
 from amanda.store.manifest_rows import scan_lines
-from amanda.store.names import PREDICTIONS
+from amanda.store.names import PREDICTIONS, may_be_manifest
 from amanda.store.pairing import check_pair
 
 _MEDIA_NAMED = 20
@@ -26,15 +26,17 @@ def check_files(files: Sequence[Path]) -> list[str]:
     """
     problems: list[str] = []
     sound: list[Path] = []
-    for path in map(Path, files):
+    files = [Path(path) for path in files]
+    for path in files:
         suffix = path.suffix.lower()
         if not path.is_file():
             found = "is a folder; give the files in it" if path.is_dir() else "no such file"
             problems.append(f"{path}: {found}")
-        elif path.name.endswith(PREDICTIONS):
-            problems += _check_result(path.with_name(path.name.removesuffix(PREDICTIONS) + ".json"))
-        elif suffix == ".csv":
+        elif may_be_manifest(path):
             problems += check_manifest_and_media(path)
+        elif path.name.endswith(PREDICTIONS):
+            result = path.with_name(path.name.removesuffix(PREDICTIONS) + ".json")
+            problems += [] if result in files else _check_result(result)
         elif suffix in (".h5", ".hdf5"):
             found_here = check_features(path)
             problems += found_here

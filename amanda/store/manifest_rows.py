@@ -225,7 +225,8 @@ def _header_problems(path: Path, header: list[str], classes: Sequence[str] | Non
                 yield f"{path}, line 1: column '{name}' is the share of no class; {end}"
         elif name not in known:
             meant = _USUAL_NAMES.get(name.lower())
-            end = f"did you mean '{meant}'?" if meant else nearest(name, known)
+            is_missing = meant is not None and meant not in header
+            end = f"did you mean '{meant}'?" if is_missing else nearest(name, known)
             yield f"{path}, line 1: unknown column '{name}'; {end}"
 
 

@@ -45,9 +45,14 @@ def check_corpus_name(name: str) -> str:
     return name
 
 
+def may_be_manifest(path: Path) -> bool:
+    """Whether a file's name is one that a manifest may have."""
+    return path.suffix.lower() == ".csv" and not path.name.endswith(PREDICTIONS)
+
+
 def unfit_name(manifest: Path) -> str:
     """A sentence on a manifest whose name cannot name its corpus, "" for any other file."""
-    if manifest.suffix.lower() != ".csv" or manifest.name.endswith(PREDICTIONS):
+    if not may_be_manifest(manifest):
         return ""
     try:
         check_corpus_name(manifest.stem)
