@@ -113,7 +113,7 @@ def _candidates(
     variance: Float[Tensor, "dim"],
     utterance_of: Int64[Tensor, "frames"],
 ) -> tuple[Int64[Tensor, "possible"], Int64[Tensor, "possible"]]:
-    """First frame and column of every window that may be its channel's largest; frames ascend."""
+    """First frame and column of every window that may be its channel's largest."""
     spread = _INPUT_ROUNDING * (taps.square() @ variance).sum(dim=0).sqrt_()
     margin = sums.largest.mul(2 * _UNIT).add_(spread[sums.columns])  # responses are rounded, too
     least = torch.full_like(margin, torch.inf)  # of columns that were not computed
@@ -137,48 +137,29 @@ def _chosen_responses(
 ) -> Float[Tensor, "chosen"]:
     """Σ_tap x[frame + tap] · w[tap, channel], taps beyond an utterance's end left out.
 
-    `frames` ascend, so each tap is one product of a sparse pattern: a dot product for each entry.
+    Each frame lists the rows of taps it is multiplied by; one product of that sparse pattern reads
+    every frame once, whichever windows it is in.
     """
-    values = packed.values
-    before = _rows_before(frames, len(values))
-    response = values.new_zeros(len(frames))
-    left: Tensor | None = None
-    if packed.lengths.min() < len(taps):
-        ends = torch.from_numpy(packed.offsets[1:])
-        left = ends[torch.searchsorted(ends, frames, right=True)] - frames
-    for tap, rows in enumerate(taps):
-        n, rest = len(values) - tap, values[tap:]
-        inside = None if left is None else left > tap
-        if inside is None or inside.all():
-            response = _sampled(before[: n + 1], channels, response, rest, rows)
-        elif inside.any():
-            kept = _rows_before(frames[inside], len(values))[: n + 1]
-            response[inside] = _sampled(kept, channels[inside], response[inside], rest, rows)
-    return response
-
-
-def _rows_before(
-    frames: Int64[Tensor, "chosen"], n_frames: int
-) -> Int64[Tensor, "n_frames_plus_1"]:
-    """How many of the ascending `frames` come before each frame: row pointers of a pattern."""
-    return functional.pad(torch.bincount(frames, minlength=n_frames).cumsum(0), (1, 0))
-
-
-def _sampled(
-    before: Int64[Tensor, "frames_plus_1"],
-    channels: Int64[Tensor, "chosen"],
-    added_to: Float[Tensor, "chosen"],
-    values: Float[Tensor, "frames dim"],
-    rows: Float[Tensor, "channels dim"],
-) -> Float[Tensor, "chosen"]:
-    """added_to + values[frame] · rows[channel] for the channels that each frame lists."""
+    values, (kernel, n_channels, _) = packed.values, taps.shape
+    ends = torch.from_numpy(packed.offsets[1:])
+    left = ends[torch.searchsorted(ends, frames, right=True)] - frames
+    window, tap = (left[:, None] > torch.arange(kernel)).nonzero(as_tuple=True)
+    width = kernel * n_channels
+    entry = (frames[window] + tap) * width + tap * n_channels + channels[window]
+    entry, order = entry.sort()
+    before = functional.pad(torch.bincount(entry // width, minlength=len(values)).cumsum(0), (1, 0))
     with warnings.catch_warnings():
         # That sparse tensors are in beta, and that the pattern (a right one) is not checked.
         warnings.filterwarnings("ignore", message="Sparse (CSR tensor support|invariant checks)")
         pattern = torch.sparse_csr_tensor(
-            before, channels, added_to, size=(len(values), len(rows)), check_invariants=False
+            before,
+            entry % width,
+            values.new_zeros(len(entry)),
+            size=(len(values), width),
+            check_invariants=False,
         )
-        return torch.sparse.sampled_addmm(pattern, values, rows.T).values()
+        products = torch.sparse.sampled_addmm(pattern, values, taps.flatten(0, 1).T).values()
+    return values.new_zeros(len(frames)).index_add_(0, window[order], products)
 
 
 def _nothing_found(packed: Packed, weight: Weight, kernels: tuple[int, ...]) -> Found:
